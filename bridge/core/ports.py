@@ -1,0 +1,97 @@
+"""What the engine asks of the outside: a transport that runs prompts, a store that remembers them.
+
+Invariant: the engine knows these protocols and nothing of how Kiro is run or where it keeps its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bridge.core.feed import Engine, FeedEvent
+from bridge.errors import Problem
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """One prompt to run.
+
+    `cwd` is an absolute, symlink-free path. `kiro_id` is Kiro's id of the conversation to continue, None to start a
+    new one. `engine` is the engine of that conversation (None: the transport chooses). `started_at` is in seconds since
+    the epoch.
+    """
+
+    prompt: str
+    cwd: str
+    kiro_id: str | None
+    engine: Engine | None
+    started_at: float
+
+
+class TurnControl(Protocol):
+    """How a running turn is told to stop, and tells what it needs to be found again."""
+
+    def wake_fd(self) -> int:
+        """Return a file descriptor that becomes readable when `cancelled` may have changed."""
+
+    def cancelled(self) -> bool:
+        """Return whether the turn is to be stopped."""
+
+    def remember(self, mark: Mapping[str, Any]) -> None:
+        """Keep `mark` (JSON-ready) durably with the turn, for `Transport.recover` after a crash."""
+
+
+class Transport(Protocol):
+    """Runs prompts. One transport serves one session; `run` is called from one thread at a time."""
+
+    def run(self, request: PromptRequest, control: TurnControl) -> Iterator[Sequence[FeedEvent]]:
+        """Run the prompt, yielding batches of events as they happen; the last event of the last batch is `Ended`.
+
+        Never raises for what Kiro does; a failure is an `Ended("failed", problem)`. No process outlives the iterator.
+        """
+
+    def recover(self, request: PromptRequest, mark: Mapping[str, Any]) -> Sequence[FeedEvent]:
+        """Return what Kiro recorded for a turn that the bridge did not see the end of. Holds no `Ended`."""
+
+    def health(self) -> Readiness:
+        """Return whether a prompt would work now. Cheap: answers from what is known, refreshing it in bounds."""
+
+    def close(self) -> None:
+        """Release everything; nothing runs afterwards."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether Kiro can be asked now. `problem` says why not. `facts` are for diagnostics (version, engine, path)."""
+
+    ready: bool
+    problem: Problem | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StoreReader(Protocol):
+    """Follows one conversation in one of Kiro's stores, read-only. Used from one thread."""
+
+    def baseline(self) -> Mapping[str, Any]:
+        """Note what stands there before a prompt is sent, and return it JSON-ready, to be given to `resume_from`."""
+
+    def resume_from(self, mark: Mapping[str, Any]) -> None:
+        """Take the state that `baseline` returned in another process."""
+
+    def follow(self, kiro_id: str) -> None:
+        """The conversation's id is now known: follow that one and no other."""
+
+    def poll(self, *, final: bool = False) -> Sequence[FeedEvent]:
+        """Return what was recorded since the last poll, in order, each thing once.
+
+        A poll that finds nothing costs a few system calls. `final` is the last look after the process ended: it waits a
+        bounded time for a locked database and reads what an ordinary poll leaves for later. Never raises for what is in
+        the store: a damaged, locked or vanished store is a `Notice`.
+        """
+
+    def finished(self) -> bool:
+        """Return whether the store proves that the model finished its answer to the prompt."""
+
+    def close(self) -> None:
+        """Release files and connections."""

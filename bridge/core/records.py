@@ -1,0 +1,129 @@
+"""What the ledger holds and every client sees: sessions, turns, items, events.
+
+Invariant: `seq` is one sequence for the whole ledger; it never repeats and never goes back, over restarts too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bridge.core.feed import Engine
+from bridge.core.items import Item
+from bridge.errors import Problem
+
+TurnState = Literal["accepted", "running", "completed", "cancelled", "failed", "interrupted"]
+
+TURN_OVER: frozenset[str] = frozenset({"completed", "cancelled", "failed", "interrupted"})
+
+
+@dataclass(frozen=True)
+class Session:
+    """A conversation. `kiro_id` is Kiro's own id of it; `cwd` is a real path; times in seconds since the epoch."""
+
+    id: str
+    cwd: str
+    title: str
+    engine: Engine | None
+    kiro_id: str | None
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One prompt and what came of it.
+
+    `message_id` is the AgentAPI id of the prompt; the answer has the next one. `mark` is what the transport asked to
+    be remembered. `origin` is `user`, or `import` for a turn that was read from an AgentAPI state file.
+    """
+
+    id: int
+    session_id: str
+    message_id: int
+    prompt: str
+    state: TurnState
+    accepted_at: float
+    ended_at: float | None = None
+    changed_at: float = 0.0
+    problem: Problem | None = None
+    mark: dict[str, Any] = field(default_factory=dict)
+    origin: Literal["user", "initial", "import"] = "user"
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """An item with its number in the ledger, which stays when its key changes. `seq` is that of its last change."""
+
+    id: int
+    session_id: str
+    turn_id: int
+    item: Item
+    created_at: float
+    updated_at: float
+    seq: int
+
+
+@dataclass(frozen=True)
+class TurnEvent:
+    """A turn was accepted, started or ended; `turn.state` says which."""
+
+    seq: int
+    turn: Turn
+
+    @property
+    def session_id(self) -> str:
+        """Return the session the event belongs to."""
+        return self.turn.session_id
+
+
+@dataclass(frozen=True)
+class ItemEvent:
+    """An item is new or changed; the whole item travels."""
+
+    seq: int
+    item: StoredItem
+
+    @property
+    def session_id(self) -> str:
+        """Return the session the event belongs to."""
+        return self.item.session_id
+
+
+@dataclass(frozen=True)
+class DeltaEvent:
+    """`text` follows at `offset` characters of the item's text. Only in memory: the ledger answers with the item."""
+
+    seq: int
+    session_id: str
+    turn_id: int
+    item_id: int
+    offset: int
+    text: str
+    at: float
+
+
+@dataclass(frozen=True)
+class RemovedEvent:
+    """An item was taken back."""
+
+    seq: int
+    session_id: str
+    turn_id: int
+    item_id: int
+
+
+@dataclass(frozen=True)
+class SessionEvent:
+    """A session is new or its title, engine or Kiro id changed."""
+
+    seq: int
+    session: Session
+
+    @property
+    def session_id(self) -> str:
+        """Return the session the event belongs to."""
+        return self.session.id
+
+
+Event = TurnEvent | ItemEvent | DeltaEvent | RemovedEvent | SessionEvent

@@ -1,0 +1,180 @@
+"""The kiro-cli of this machine as it is now: found, asked what it can do, and whether it is logged in.
+
+Invariant: `health` never waits for a process. What it says is refreshed by a thread of this object, which
+runs only while somebody asks; one installation serves all sessions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.core.ports import Readiness, TurnControl
+from bridge.errors import Problem
+from bridge.kiro.capabilities import Capabilities, Prober
+from bridge.kiro.command import Launch, LaunchOptions, plan
+from bridge.kiro.environment import child_environment, home_of
+from bridge.kiro.finder import find_binary
+from bridge.kiro.login import Login, LoginCheck
+
+FRESH_READY = 60.0
+FRESH_NOT_READY = 5.0
+"""Seconds a health answer is kept: a good one changes rarely, a bad one is being repaired by somebody."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A kiro-cli that can be run: its path, what it can do, and the environment for it."""
+
+    binary: Path
+    capabilities: Capabilities
+    env: Mapping[str, str]
+
+
+class Installation:
+    """Finds and examines kiro-cli. Safe for several threads.
+
+    `explicit` is the setting that names the binary. `cache_file` keeps what `chat --help` said over restarts.
+    `monotonic` is a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        options: LaunchOptions,
+        *,
+        explicit: str | None = None,
+        cache_file: Path | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environ = dict(environ)
+        self._options = options
+        self._explicit = explicit
+        self._prober = Prober(cache_file)
+        self._login = LoginCheck(monotonic)
+        self._clock = monotonic
+        self._changed = threading.Condition()
+        self._health = Readiness(False, None, {"checking": True})
+        self._due = float("-inf")
+        self._wanted = False
+        self._closed = False
+        self._closing = _Closing()
+        self._thread: threading.Thread | None = None
+
+    def find(self, control: TurnControl | None = None) -> Found | Problem:
+        """Return the kiro-cli to run. Cheap unless the binary is new: then it is asked what it can do."""
+        binary = find_binary(self._explicit, self._environ)
+        if isinstance(binary, Problem):
+            return binary
+        env = child_environment(self._environ)
+        capabilities = self._prober.probe(binary, env, control)
+        return capabilities if isinstance(capabilities, Problem) else Found(binary, capabilities, env)
+
+    def login(self, found: Found, control: TurnControl | None = None) -> Login:
+        """Return the state of the login: at once if it was good a moment ago, else by one `whoami`."""
+        home = home_of(found.env)
+        return self._login.check(found.binary, found.env, str(home if home.is_dir() else Path("/")), control)
+
+    def login_failed(self) -> None:
+        """Take note that a run showed the login to be bad, so that the next prompt asks again."""
+        self._login.forget()
+        with self._changed:
+            self._due = float("-inf")
+
+    def health(self) -> Readiness:
+        """Return what is known now, at once, and have it refreshed when it is old."""
+        with self._changed:
+            if not self._closed and self._clock() >= self._due:
+                self._wanted = True
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._serve, name="kiro-health", daemon=True)
+                    self._thread.start()
+                self._changed.notify_all()
+            return self._health
+
+    def refresh_health(self) -> Readiness:
+        """Examine kiro-cli now, on the caller's thread, and return the answer. Takes as long as kiro-cli
+        takes.
+        """
+        return self._note(self._examine())
+
+    def close(self) -> None:
+        """Stop refreshing and wait until nothing runs any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread, self._thread = self._thread, None
+        self._closing.begin()
+        if thread is not None:
+            thread.join()
+        self._closing.release()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._closed)
+                if self._closed:
+                    return
+                self._wanted = False
+            self._note(self._examine(self._closing))
+
+    def _note(self, health: Readiness) -> Readiness:
+        with self._changed:
+            self._health = health
+            self._due = self._clock() + (FRESH_READY if health.ready else FRESH_NOT_READY)
+            self._wanted = False
+        return health
+
+    def _examine(self, control: TurnControl | None = None) -> Readiness:
+        found = self.find(control)
+        if isinstance(found, Problem):
+            return Readiness(False, found)
+        launch = plan(found.capabilities, self._options)
+        login = self.login(found, control)
+        facts: dict[str, Any] = {
+            "path": str(found.binary),
+            "version": found.capabilities.version,
+            "engines": list(found.capabilities.engines),
+            "engine": launch.engine if isinstance(launch, Launch) else None,
+            "feed": launch.feed if isinstance(launch, Launch) else None,
+            "login": login.account,
+            "login_certain": login.certain,
+        }
+        if login.logged_in and login.problem is not None:
+            facts["login_note"] = login.problem.as_text()
+        if isinstance(launch, Problem):
+            return Readiness(False, launch, facts)
+        return Readiness(login.logged_in, None if login.logged_in else login.problem, facts)
+
+
+class _Closing:
+    """Interrupts an examination when the installation is closed: a `TurnControl` of its own."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._begun = False
+
+    def wake_fd(self) -> int:
+        return self._read
+
+    def cancelled(self) -> bool:
+        return self._begun
+
+    def remember(self, mark: Mapping[str, Any]) -> None:
+        """Nothing needs to be found again."""
+
+    def begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            os.write(self._write, b"x")
+
+    def release(self) -> None:
+        for fd in (self._read, self._write):
+            with contextlib.suppress(OSError):
+                os.close(fd)

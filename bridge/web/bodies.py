@@ -1,0 +1,110 @@
+"""Reading a request's body within a size and a time.
+
+Invariant: a body that is too long, too slow or cut off is a `Refusal`, never a short read taken for a whole one, and
+never a thread that waits for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import IO, Any
+
+from flask import request
+
+from bridge.web.replies import Refusal
+
+_STEP = 64 * 1024
+# So much of a refused body is read and thrown away, so that a client that only sends sees the reply.
+_DISCARD = 8 * 1024 * 1024
+
+
+class Body:
+    """The body of the current request. Use it through `opened`."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._input: IO[bytes] = environ["wsgi.input"]
+        length: str = environ.get("CONTENT_LENGTH") or ""
+        self.length = int(length) if length.isdigit() else None
+        ends_itself = bool(environ.get("wsgi.input_terminated"))
+        self._left = self.length if self.length is not None else (None if ends_itself else 0)
+        self._late = False
+
+    def read(self) -> bytes:
+        """Return the next piece, empty at the end.
+
+        Refuses with 408 after the time given to `opened`, with 500 when the client stopped early (contract 1.5).
+        """
+        size = _STEP if self._left is None else min(_STEP, self._left)
+        if not size:
+            return b""
+        try:
+            piece = self._input.read(size)
+        except Exception as error:
+            # The server raises its own classes for broken framing; they all mean that no body can be had.
+            raise self._broken() from error
+        if self._left is not None:
+            self._left -= len(piece)
+            if not piece:
+                raise self._broken()
+        if self._late:
+            raise self._broken()
+        return piece
+
+    def whole(self, limit: int) -> bytes:
+        """Return all of it; refuses `limit` bytes or more with 413."""
+        if self.length is not None and self.length >= limit:
+            self.discard()
+            raise _too_large(limit)
+        pieces = bytearray()
+        while piece := self.read():
+            pieces += piece
+            if len(pieces) >= limit:
+                self.discard()
+                raise _too_large(limit)
+        return bytes(pieces)
+
+    def discard(self) -> None:
+        """Read and drop what is left, within bounds; what goes wrong does not matter any more."""
+        dropped = 0
+        with contextlib.suppress(Refusal):
+            while dropped < _DISCARD and (piece := self.read()):
+                dropped += len(piece)
+
+    def expire(self, link: socket.socket) -> None:
+        """Time is up: wake the reader by closing the receiving half of its connection."""
+        self._late = True
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RD)
+
+    def _broken(self) -> Refusal:
+        if self._late:
+            return Refusal(408, "request body read timeout")
+        return Refusal(500, "cannot read request body", [{"message": "unexpected EOF"}])
+
+
+@contextlib.contextmanager
+def opened(seconds: float) -> Iterator[Body]:
+    """Give the current request's body, to be read within `seconds`.
+
+    The time limit needs the connection, which gunicorn puts into the environment; under another server there is none.
+    """
+    body = Body(request.environ)
+    link: socket.socket | None = request.environ.get("gunicorn.socket")
+    if link is None or body.length == 0:
+        yield body
+        return
+    timer = threading.Timer(seconds, body.expire, (link,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield body
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"request body is too large limit={limit} bytes")

@@ -1,0 +1,59 @@
+"""From settings to transports: the one place where the engine's port and `bridge.kiro` meet."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from bridge.core.ports import Transport
+from bridge.core.records import Session
+from bridge.kiro.command import LaunchOptions
+from bridge.kiro.headless import HeadlessTransport
+from bridge.kiro.installation import Installation
+from bridge.kiro.locations import find_locations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.settings import Settings
+
+
+class Transports:
+    """Makes the transport of each session; all share what is known of this machine's kiro-cli."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._options = LaunchOptions(
+            engine=settings.engine,
+            agent=settings.agent or "",
+            model=settings.model or "",
+            effort=settings.effort or "",
+            trust_all_tools=settings.trust_all_tools,
+            trust_tools=settings.trust_tools,
+        )
+        self._locations = find_locations(
+            os.environ,
+            database=_text(settings.kiro_database),
+            v2_sessions=_text(settings.kiro_v2_sessions),
+            v3_sessions=_text(settings.kiro_v3_sessions),
+        )
+        self._installation = Installation(
+            os.environ,
+            self._options,
+            explicit=_text(settings.kiro_cli_path),
+            cache_file=settings.state_dir / "kiro-cli.json",
+        )
+
+    def make(self, _session: Session) -> Transport:
+        """Return a transport for one session."""
+        return HeadlessTransport(
+            self._installation, self._locations, self._options, stop_grace=self._settings.stop_grace
+        )
+
+    def close(self) -> None:
+        """Stop what looks after kiro-cli."""
+        self._installation.close()
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,1 @@
+"""All tests. They mirror `bridge/`, and each folder says what it needs."""

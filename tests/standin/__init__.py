@@ -1,0 +1,1 @@
+"""Tests of the stand-in kiro-cli, each by running it."""
