@@ -256,22 +256,8 @@ def run(arguments: ChatArguments, personality: Personality) -> int:
     """A headless run; its exit code."""
     stream = arguments.values.get("output-format") == "stream-json"
     engine = choose_engine(arguments, personality)
-    if not stream and not arguments.has("no-interactive"):
-        message = "error: this stand-in has no terminal UI: use --no-interactive, or the bridge's own chat\n"
-        console.err(message)
-        return 1
     try:
-        faults.fire_at_start()
-        _refuse_flags(arguments, personality, engine)
-        login.require(personality)
-        prompt, size = read_prompt(arguments)
-        invocations.record(size)
-        if prompt is None:
-            raise Refused(failures.NO_INPUT)
-        if engine == "v1" and stream:
-            run_error(None, Failure("engine", failures.V1_STREAM, stage="engine"))
-            return 1
-        work = _prepared(arguments, personality, engine, prompt, stream)
+        prompt, work = _checked(arguments, personality, engine, stream)
     except Refused as refused:
         return _refusal(refused)
     except faults.RunFailed as failed:
@@ -279,8 +265,26 @@ def run(arguments: ChatArguments, personality: Personality) -> int:
     except faults.RunEnds as ended:
         return ended.code
     _early_signals(prompt)
-    if engine == "v1":
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        return work()
-    return processes.launch(work, ends_with_launcher=engine == "v2")
+    if engine != "v1":
+        return processes.launch(work, ends_with_launcher=engine == "v2")
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return work()
+
+
+def _checked(
+    arguments: ChatArguments, personality: Personality, engine: str, stream: bool
+) -> tuple[str, Callable[[], int]]:
+    """The prompt and the run behind all checks. Raises Refused, faults.RunFailed, faults.RunEnds."""
+    if not stream and not arguments.has("no-interactive"):
+        raise Refused("error: this stand-in has no terminal UI: use --no-interactive, or the bridge's own chat\n")
+    faults.fire_at_start()
+    _refuse_flags(arguments, personality, engine)
+    login.require(personality)
+    prompt, size = read_prompt(arguments)
+    invocations.record(size)
+    if prompt is None:
+        raise Refused(failures.NO_INPUT)
+    if engine == "v1" and stream:
+        raise faults.RunFailed(Failure("engine", failures.V1_STREAM, stage="engine"))
+    return prompt, _prepared(arguments, personality, engine, prompt, stream)

@@ -101,9 +101,11 @@ class _Planner:
         self._notices: list[Notice] = []
 
     def tell(self, key: str, text: str) -> None:
+        """Add something a person should know before the run."""
         self._notices.append(Notice(key, text, "warning"))
 
     def resume(self, engine: Engine, kiro_id: str | None, is_latest: Callable[[Engine, str], bool]) -> Resume | None:
+        """Return how the conversation can be continued; say so if it cannot."""
         if kiro_id is None:
             return None
         if self._can.has("resume-id"):
@@ -118,6 +120,7 @@ class _Planner:
         return None
 
     def launch(self, engine: Engine, kiro_id: str | None, resume: Resume | None) -> Launch:
+        """Return the run with every argument in its place."""
         streams = self._can.stream_json and engine != "v1"
         if self._can.has("no-interactive"):
             self._add("--no-interactive")

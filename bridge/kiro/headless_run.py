@@ -136,9 +136,7 @@ class Run:
                 self._login_asked = True
 
     def _compare_engine(self) -> None:
-        """Say so if a CLI whose engine could not be pinned runs another one: its store is not looked at
-        this time.
-        """
+        """Say so if a CLI whose engine could not be pinned runs another one, whose store is not looked at."""
         running = self._output.engine if isinstance(self._output, StreamJson) else self._launch.engine
         if running != self._launch.engine and not self._engine_told:
             self._engine_told = True

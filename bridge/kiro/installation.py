@@ -6,7 +6,6 @@ runs only while somebody asks; one installation serves all sessions.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -161,20 +160,25 @@ class _Closing:
         self._begun = False
 
     def wake_fd(self) -> int:
+        """Return the descriptor that is readable once it has begun."""
         return self._read
 
     def cancelled(self) -> bool:
+        """Return whether it has begun."""
         return self._begun
 
     def remember(self, mark: Mapping[str, Any]) -> None:
         """Nothing needs to be found again."""
 
     def begin(self) -> None:
+        """Interrupt what is under way; beginning twice changes nothing."""
         if not self._begun:
             self._begun = True
             os.write(self._write, b"x")
 
     def release(self) -> None:
+        """Close the descriptors, once."""
         for fd in (self._read, self._write):
-            with contextlib.suppress(OSError):
+            if fd >= 0:
                 os.close(fd)
+        self._read = self._write = -1

@@ -19,6 +19,8 @@ from bridge.kiro.tail import Document, Tail
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
+_MOST_RECENT = 50
+
 Begins = Callable[[loose.JsonDict], bool]
 
 
@@ -85,8 +87,11 @@ class Layout(Protocol):
     def shelves(self) -> list[Path]:
         """Return the folders in which sessions are, whether they exist or not."""
 
-    def places(self, shelf: Path) -> Iterator[Place]:
-        """Yield the sessions in a folder. May raise OSError."""
+    def ids(self, shelf: Path) -> set[str]:
+        """Return the ids of the sessions in a folder. May raise OSError."""
+
+    def at(self, shelf: Path, kiro_id: str) -> Place:
+        """Return where the files of that session of the folder are."""
 
     def place(self, kiro_id: str) -> Place | None:
         """Return where the session of that id is or would be; None when nobody knows."""
@@ -147,11 +152,10 @@ class SessionSearch:
         """Note the sessions that are there; return those that, by their time, could be taken for new ones later."""
         recent: list[str] = []
         for shelf in self._layout.shelves():
-            for place in self._places(shelf):
-                self._present.add(place.id)
-                if len(recent) < 50 and _modified(place) >= self._since:
-                    recent.append(place.id)
-        return recent
+            ids = self._ids(shelf)
+            self._present |= ids
+            recent += [one for one in ids if _modified(self._layout.at(shelf, one)) >= self._since]
+        return recent[:_MOST_RECENT]
 
     def take_present(self, recent: Iterable[object]) -> None:
         """Take what `note_present` returned in another process."""
@@ -195,16 +199,13 @@ class SessionSearch:
         for shelf in self._layout.shelves():
             if not final and not self._may_have_changed(shelf):
                 continue
-            for place in self._places(shelf):
-                old = place.id in self._present
-                if place.id in self._open or place.id in self._done or (old and not final):
-                    continue
+            for kiro_id in self._ids(shelf) - self._done - (set() if final else self._present):
+                place = self._layout.at(shelf, kiro_id)
                 if _modified(place) < self._since:
-                    if not final:
-                        self._present.add(place.id)
+                    self._present.add(kiro_id)
                     continue
-                self._done.add(place.id)
-                self._open[place.id] = self.opened(place, skipping=True)
+                self._done.add(kiro_id)
+                self._open[kiro_id] = self.opened(place, skipping=True)
 
     def _may_have_changed(self, shelf: Path) -> bool:
         """Return whether a folder's time of change is new, or so fresh that a later change can have the same."""
@@ -218,11 +219,11 @@ class SessionSearch:
         self._listed[shelf] = changed if settled else -1
         return True
 
-    def _places(self, shelf: Path) -> list[Place]:
+    def _ids(self, shelf: Path) -> set[str]:
         try:
-            return list(self._layout.places(shelf))
+            return self._layout.ids(shelf)
         except (OSError, ValueError):
-            return []
+            return set()
 
 
 def _modified(place: Place) -> float:

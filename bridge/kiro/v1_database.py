@@ -21,7 +21,7 @@ Condition = Literal["missing", "locked", "unreadable", "damaged"]
 NEWEST_SQL = "SELECT rowid, updated_at FROM conversations_v2 WHERE key = ? ORDER BY updated_at DESC LIMIT ?"
 UPDATED_SQL = "SELECT updated_at FROM conversations_v2 WHERE key = ? AND +rowid = ? ORDER BY updated_at DESC LIMIT 1"
 ROWID_SQL = "SELECT rowid, key FROM conversations_v2 WHERE key = ? AND conversation_id = ?"
-ANY_ROWID_SQL = "SELECT rowid, key FROM conversations_v2 WHERE conversation_id = ? ORDER BY rowid DESC LIMIT 1"
+ANY_ROWID_SQL = "SELECT rowid, key FROM conversations_v2 WHERE conversation_id = ?"
 ID_SQL = "SELECT conversation_id FROM conversations_v2 WHERE rowid = ?"
 VALUE_SQL = "SELECT value FROM conversations_v2 WHERE rowid = ?"
 LEGACY_SQL = "SELECT value FROM conversations WHERE key = ?"
@@ -101,7 +101,8 @@ class Database:
         if "conversations_v2" not in self._tables:
             return None
         rows = self._rows(ROWID_SQL, (key, conversation_id)) or self._rows(ANY_ROWID_SQL, (conversation_id,))
-        return (rows[0][0], _text(rows[0][1])) if rows else None
+        rowid, name = max(rows, default=(None, None))
+        return (rowid, _text(name)) if rowid is not None else None
 
     def updated_at(self, key: str, rowid: int) -> int | None:
         """Return when the row was written, in milliseconds; None when it is gone."""

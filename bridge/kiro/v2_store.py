@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge.kiro import loose
@@ -15,6 +15,8 @@ from bridge.kiro.history import CLOCK_SLACK
 from bridge.kiro.session_files import Place, is_session_id, same_folder
 from bridge.kiro.session_reader import SessionReader
 from bridge.kiro.v2_records import V2Turn
+
+_ENDINGS = ("json", "jsonl")
 
 
 class V2Layout:
@@ -27,19 +29,18 @@ class V2Layout:
         """Return the one folder."""
         return [self._folder]
 
-    def places(self, shelf: Path) -> Iterator[Place]:
-        """Yield the sessions in it. May raise OSError."""
-        names = {entry.name.rpartition(".") for entry in os.scandir(shelf) if entry.name.endswith((".jsonl", ".json"))}
-        for stem in {stem for stem, _, _ in names}:
-            place = self.place(stem)
-            if place is not None:
-                yield place
+    def ids(self, shelf: Path) -> set[str]:
+        """Return the ids of the sessions in it. May raise OSError."""
+        names = (entry.name.rpartition(".") for entry in os.scandir(shelf))
+        return {stem for stem, _, ending in names if ending in _ENDINGS and is_session_id(stem)}
+
+    def at(self, shelf: Path, kiro_id: str) -> Place:
+        """Return where the files of that session are."""
+        return Place(kiro_id, shelf / f"{kiro_id}.json", shelf / f"{kiro_id}.jsonl")
 
     def place(self, kiro_id: str) -> Place | None:
         """Return where the session of that id is or would be."""
-        if not is_session_id(kiro_id):
-            return None
-        return Place(kiro_id, self._folder / f"{kiro_id}.json", self._folder / f"{kiro_id}.jsonl")
+        return self.at(self._folder, kiro_id) if is_session_id(kiro_id) else None
 
     def belongs(self, side: loose.JsonDict, cwd: str) -> bool:
         """Return whether the session is of that folder; only `parent_session_id` marks a child (kiro-stores.md C),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge.core.feed import FeedEvent
@@ -46,25 +46,21 @@ class V3Layout:
             self._buckets, self._changed = [], -1
         return self._buckets
 
-    def places(self, shelf: Path) -> Iterator[Place]:
-        """Yield the sessions in a bucket; those that came from the IDE have bare uuids as names. May raise OSError."""
-        for entry in os.scandir(shelf):
-            if is_session_id(entry.name) and entry.is_dir():
-                yield self._at(shelf / entry.name)
+    def ids(self, shelf: Path) -> set[str]:
+        """Return the sessions in a bucket; those that came from the IDE have bare uuids as names. May raise OSError."""
+        return {entry.name for entry in os.scandir(shelf) if is_session_id(entry.name) and entry.is_dir()}
+
+    def at(self, shelf: Path, kiro_id: str) -> Place:
+        """Return where the files of that session of the bucket are."""
+        folder = shelf / kiro_id
+        return Place(kiro_id, folder / "session.json", folder / "messages.jsonl")
 
     def place(self, kiro_id: str) -> Place | None:
         """Return where the session of that id is; None while it has no folder, which comes 1 to 3 s into its turn."""
         if not is_session_id(kiro_id):
             return None
-        for bucket in self.shelves():
-            folder = bucket / kiro_id
-            if folder.is_dir():
-                return self._at(folder)
-        return None
-
-    @staticmethod
-    def _at(folder: Path) -> Place:
-        return Place(folder.name, folder / "session.json", folder / "messages.jsonl")
+        holding = (bucket for bucket in self.shelves() if (bucket / kiro_id).is_dir())
+        return next((self.at(bucket, kiro_id) for bucket in holding), None)
 
     def belongs(self, side: loose.JsonDict, cwd: str) -> bool:
         """Return whether `cwd` is one of the session's folders and the session is no sub-agent's."""

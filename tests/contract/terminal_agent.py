@@ -21,7 +21,7 @@ import tty
 
 PASTE_START = b"\x1b[200~"
 PASTE_END = b"\x1b[201~"
-CLEAR = "\x1b[2J\x1b[H"
+HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 STEPS_PER_SECOND = 5
 
 
@@ -31,18 +31,24 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
+def show_screen(text: str) -> None:
+    """Replace the whole screen, line over line: an empty one in between could be sampled and taken for an answer."""
+    lines = text.split("\n")
+    show(HOME + "\n".join(f"{line}{REST_OF_LINE}" for line in lines) + REST_OF_SCREEN)
+
+
 def answer(prompt: str, turn: int) -> None:
     """Replace the screen by the answer to ``prompt`` and a new prompt line."""
     word, _, rest = prompt.partition(" ")
     if word == "!exit":
-        show(CLEAR + "leaving\n")
+        show_screen("leaving\n")
         raise SystemExit(int(rest))
     if word == "!slow":
         seconds, _, tag = rest.partition(" ")
-        show(CLEAR)
+        show_screen(f"{tag} begins\n")
         for step in range(max(1, int(float(seconds) * STEPS_PER_SECOND))):
-            show(f"{tag} step {step}\n")
             time.sleep(1 / STEPS_PER_SECOND)
+            show(f"{tag} step {step}\n")
         show(f"{tag} done\n> ")
         return
     if word == "!say":
@@ -52,7 +58,7 @@ def answer(prompt: str, turn: int) -> None:
         text = "\n".join(f"{tag} line {number}" for number in range(1, int(count) + 1))
     else:
         text = f"answer number {turn}"
-    show(f"{CLEAR}{text}\n> ")
+    show_screen(f"{text}\n> ")
 
 
 class Terminal:
@@ -110,7 +116,7 @@ def main() -> None:
     """Run until the terminal goes away."""
     tty.setraw(sys.stdin.fileno(), termios.TCSANOW)
     terminal = Terminal()
-    show(f"{CLEAR}scripted agent\n> ")
+    show_screen("scripted agent\n> ")
     while data := os.read(sys.stdin.fileno(), 65536):
         if data == b"\x03":
             return

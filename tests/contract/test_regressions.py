@@ -25,7 +25,7 @@ def test_w1_same_reply_twice(workshop: Workshop) -> None:
         refused = server.post(prompt)
         assert refused.status == 500
         assert server.status() == "running"
-        assert server.texts() == [("user", prompt), ("agent", text), ("user", prompt)]
+        assert server.texts().count(("agent", text)) == 1
     else:
         server.wait_stable()
         assert server.texts() == [("user", prompt), ("agent", text)] * 2

@@ -6,6 +6,7 @@ recordings are not part of the project; the variable KIRO_RECORDINGS names their
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -20,21 +21,26 @@ from bridge.kiro.stores import StoreLocations, TurnReader, open_reader
 from tests.kiro.stores.writing import KiroDatabase
 
 _FOLDER = os.environ.get("KIRO_RECORDINGS", "")
-RECORDINGS = Path(_FOLDER) if _FOLDER else None
-
-pytestmark = pytest.mark.skipif(RECORDINGS is None, reason="KIRO_RECORDINGS is not set: no recordings to replay")
+if not _FOLDER:
+    pytest.skip("KIRO_RECORDINGS is not set: no recordings to replay", allow_module_level=True)
+RECORDINGS = Path(_FOLDER)
 
 Item = tuple[Any, ...]
 _SEED = 20261120
 
 
 def _names(pattern: str) -> list[str]:
-    return sorted(str(path.relative_to(RECORDINGS)) for path in RECORDINGS.glob(pattern)) if RECORDINGS else []
+    return sorted(str(path.relative_to(RECORDINGS)) for path in RECORDINGS.glob(pattern))
 
 
 def _path(name: str) -> Path:
-    assert RECORDINGS is not None
     return RECORDINGS / name
+
+
+@pytest.mark.parametrize("pattern", ["v1/*.json", "store-v1/*", "store-v2/*", "store-v3/*"])
+def test_there_are_recordings(pattern: str) -> None:
+    """A folder that is named but holds nothing must not look like a success."""
+    assert _names(pattern)
 
 
 def _items(events: Iterable[FeedEvent]) -> list[Item]:
@@ -52,9 +58,33 @@ def _items(events: Iterable[FeedEvent]) -> list[Item]:
     return items
 
 
-def _report(capsys: pytest.CaptureFixture[str], name: str, items: Sequence[Item]) -> None:
-    with capsys.disabled():
-        print(f"\n  replayed {name}: {len(items)} items", end="")
+class Tally:
+    """Counts what was replayed, by engine: runs, recordings and items."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, int] = {}
+        self.recordings: dict[str, set[str]] = {}
+        self.items: dict[str, int] = {}
+
+    def add(self, engine: str, recording: str, items: Sequence[Item]) -> None:
+        """Count one replay."""
+        self.runs[engine] = self.runs.get(engine, 0) + 1
+        self.items[engine] = self.items.get(engine, 0) + len(items)
+        self.recordings.setdefault(engine, set()).add(recording)
+
+
+@pytest.fixture(scope="module")
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """Print the counts when all was replayed."""
+    tally = Tally()
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    yield tally
+    told = [
+        f"{engine}: {len(tally.recordings[engine])} recorded runs, {runs} replays, {tally.items[engine]} items compared"
+        for engine, runs in tally.runs.items()
+    ]
+    with capture.global_and_fixture_disabled():
+        print("\n" + "\n".join(told))
 
 
 def _shell_text(stdout: str, stderr: str) -> str:
@@ -134,9 +164,7 @@ def _v1_prompt(run: dict[str, Any]) -> str:
 @pytest.mark.parametrize("table", ["conversations", "conversations_v2"])
 @pytest.mark.parametrize("known_id", [False, True], ids=["by-prompt", "by-id"])
 @pytest.mark.parametrize(("name", "run"), list(_v1_runs()), ids=lambda one: one if isinstance(one, str) else "")
-def test_v1(
-    name: str, run: dict[str, Any], known_id: bool, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_v1(name: str, run: dict[str, Any], known_id: bool, table: str, tmp_path: Path, tally: Tally) -> None:
     """Each version of a run's row, written over the one before."""
     cwd = str(tmp_path)
     before = [version for version in run["row_versions"] if version["t_ms"] <= 1]
@@ -178,7 +206,7 @@ def test_v1(
     assert [event for event in events if isinstance(event, SessionKnown)] == (
         [SessionKnown(first_id, "v1")] if expected else []
     )
-    _report(capsys, name, expected)
+    tally.add("v1", name, expected)
 
 
 def _reader(engine: Any, store: Path, cwd: str, started: float, kiro_id: str | None, prompt: str) -> TurnReader:
@@ -225,7 +253,7 @@ def _as_written(data: bytes, about: dict[str, Any]) -> list[bytes]:
     lines = data.splitlines(keepends=True)
     seen = [write["lines"] for write in about["writes"] if write["seen"] == "lines"] or list(range(1, len(lines) + 1))
     bounds = [0, *seen] if seen[-1] == len(lines) else [0, *seen, len(lines)]
-    return [b"".join(lines[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [b"".join(lines[start:end]) for start, end in itertools.pairwise(bounds)]
 
 
 def _cut_at_random(data: bytes, about: dict[str, Any]) -> list[bytes]:
@@ -241,7 +269,7 @@ def test_v2(
     name: str,
     pieces: Callable[[bytes, dict[str, Any]], list[bytes]],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tally: Tally,
 ) -> None:
     """A session file that grows; the side file, where one was recorded, comes at the end as Kiro writes it."""
     about = json.loads((_path(name) / "about.json").read_text("utf-8"))
@@ -274,7 +302,7 @@ def test_v2(
     assert _items(events) == expected
     assert [event for event in events if isinstance(event, SessionKnown)] == [SessionKnown(session, "v2")]
     assert reader.finished() == bool(asked)
-    _report(capsys, name, expected)
+    tally.add("v2", name, expected)
 
 
 def _v3_expected(lines: Iterable[bytes]) -> list[Item]:
@@ -304,7 +332,7 @@ def test_v3(
     name: str,
     pieces: Callable[[bytes, dict[str, Any]], list[bytes]],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tally: Tally,
 ) -> None:
     """A session's folder that appears while the turn runs, and its rows."""
     about = json.loads((_path(name) / "about.json").read_text("utf-8"))
@@ -327,4 +355,4 @@ def test_v3(
     assert _items(events) == expected
     assert reader.evidence().end_reason == "end_turn"
     assert reader.finished()
-    _report(capsys, name, expected)
+    tally.add("v3", name, expected)

@@ -413,6 +413,15 @@ def test_what_the_store_says_after_a_crash_of_the_bridge_is_taken_in_and_the_run
     feed.close()  # type: ignore[attr-defined]
 
 
+def test_many_turns_leave_no_descriptor_and_no_thread(bench: Making) -> None:
+    made = bench()
+    made.run("!standin text x")
+    before = sorted(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(8):
+        assert code(made.run("!standin text x")) == "completed"
+    assert (sorted(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
 @pytest.mark.parametrize("mark", [{}, {"engine": "v9", "store": {}}, {"engine": "v2", "store": 3, "run": 5}])
 def test_a_mark_that_means_nothing_gives_nothing(bench: Making, mark: dict[str, object]) -> None:
     made = bench()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import random
 import shutil
@@ -50,7 +51,9 @@ def _places(value: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
     """Yield (container, key) of everything inside a JSON value."""
     if depth > 40:
         return
-    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    items: list[tuple[Any, Any]] = []
+    if isinstance(value, (dict, list)):
+        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
     for key, inner in items:
         yield value, key
         yield from _places(inner, depth + 1)
@@ -66,7 +69,7 @@ def _damaged(value: Any, dice: random.Random, times: int) -> Any:
         (holder, key), (other, other_key) = dice.choice(places), dice.choice(places)
         action = dice.randrange(4)
         if action == 0:
-            holder[key] = dice.choice(_ODD)
+            holder[key] = copy.deepcopy(dice.choice(_ODD))
         elif action == 1:
             del holder[key]
         elif action == 2:
@@ -139,7 +142,8 @@ def test_v1(seed: int, times: int, by_id: bool) -> None:
 @given(seed=st.integers(0, 2**32), times=st.integers(0, 4), by_id=st.booleans())
 def test_v2(seed: int, times: int, by_id: bool) -> None:
     dice = random.Random(seed)
-    lines = [json.loads(line) for line in (FIXTURES / "v2/every-kind.jsonl").read_bytes().splitlines() if line[:1] == b"{"]
+    whole = (FIXTURES / "v2/every-kind.jsonl").read_bytes()
+    lines = [json.loads(line) for line in whole.splitlines() if line[:1] == b"{"]
     side = fixture("v2/every-kind.json")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -166,15 +170,14 @@ def test_v3(seed: int, times: int, by_id: bool) -> None:
             folder.mkdir(parents=True)
             shutil.copy(source / "session.json", folder)
             if dice.random() < 0.5:
-                (folder / "session.json").write_bytes(_text(_damaged(fixture("v3/every-type/session.json"), dice, 2), dice))
+                document = _damaged(fixture("v3/every-type/session.json"), dice, 2)
+                (folder / "session.json").write_bytes(_text(document, dice))
 
         writes = _appends(folder / "messages.jsonl", lines, dice, times)
         _play(reader, [begin, *_appends(folder / "sub-executions/sub-1.jsonl", subs, dice, times), *writes])
 
 
-def _appends(
-    log: Path, records: list[dict[str, Any]], dice: random.Random, times: int
-) -> list[Callable[[], object]]:
+def _appends(log: Path, records: list[dict[str, Any]], dice: random.Random, times: int) -> list[Callable[[], object]]:
     """Return writes of the damaged records to a log: out of order, cut anywhere, now and then over what was there."""
     if dice.random() < 0.4:
         dice.shuffle(records)
@@ -188,4 +191,4 @@ def _appends(
         else:
             append(log, data[start:end])
 
-    return [lambda s=s, e=e: write(s, e) for s, e in zip(cuts, cuts[1:], strict=False)]  # type: ignore[misc]
+    return [lambda s=s, e=e: write(s, e) for s, e in itertools.pairwise(cuts)]  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_any_cutting_gives_the_same_lines(data: bytes, cuts: list[int]) -> None:
     tail = Tail(path)
     lines = []
     bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         with path.open("ab") as file:
             file.write(data[start:end])
         lines += [(line.offset, line.data) for line in tail.lines()]
@@ -123,7 +124,8 @@ def test_documents(tmp_path: Path) -> None:
     assert not document.refresh()
     path.write_text('{"a": 1')
     assert not document.refresh()
-    assert (document.trouble, document.value) == ("damaged", {"a": 1})
+    assert document.trouble == "damaged"
+    assert document.value == {"a": 1}
     path.write_text("[1, 2, 3]")
     assert not document.refresh()
     assert document.trouble == "damaged"

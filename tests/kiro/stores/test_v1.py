@@ -169,7 +169,11 @@ def test_two_conversations_in_one_folder_do_not_mix(database: KiroDatabase, make
     assert texts(ours.poll()) == ["our\n question", "for us"]
     assert texts(other.poll()) == ["their question", "for them"]
     database.put(
-        v1_value(v1_entry("x", "for them", prompt="their question", at=1), v1_entry("z", "2", prompt="more"), cid="theirs"),
+        v1_value(
+            v1_entry("x", "for them", prompt="their question", at=1),
+            v1_entry("z", "2", prompt="more"),
+            cid="theirs",
+        ),
         START + 3,
     )
     assert ours.poll() == []
@@ -411,7 +415,7 @@ def test_a_vanished_database_and_a_vanished_row(tmp_path: Path, make: Make) -> N
     assert reader.finished(), "what was proved stays proved"
 
 
-@pytest.mark.parametrize("content", [b"this is no database at all, far from it" * 99, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize("content", [b"this is no database, far from it" * 99, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_database(content: bytes, tmp_path: Path, make: Make) -> None:
     (tmp_path / "data.sqlite3").write_bytes(content)
     reader = make()
@@ -493,7 +497,8 @@ def test_lone_surrogates_leave_as_text_that_can_be_sent(database: KiroDatabase, 
     reader = make()
     reader.baseline()
     broken = '{"conversation_id":"c1","history":[{"user":{"content":{"Prompt":{"prompt":"ask"}}},"assistant":%s}]}'
-    use = '{"ToolUse":{"message_id":"a","content":"x\\ud800y","tool_uses":[{"id":"t","name":"n","args":{"\\udc00":["\\ud83d"]}}]}}'
+    tool = '{"id":"t","name":"n","args":{"\\udc00":["\\ud83d"]}}'
+    use = '{"ToolUse":{"message_id":"a","content":"x\\ud800y","tool_uses":[' + tool + "]}}"
     database.put(broken % use, START + 1, cid="c1")
     events = reader.poll()
     assert texts(events)[1] == "x\ufffdy"

@@ -106,9 +106,7 @@ def test_every_kind_of_line(folder: Path) -> None:
         ),
         ToolSeen("t3", name="shell", kind="execute", status="running", input={"command": "sleep 9"}, recorded=True),
         ToolSeen("t4", name="glob", kind="search", status="running", input={"pattern": "*"}, recorded=True),
-        ToolSeen(
-            "t1", status="completed", output="out\nerr\n", exit_code=3, purpose="See what happens", recorded=True
-        ),
+        ToolSeen("t1", status="completed", output="out\nerr\n", exit_code=3, purpose="See what happens", recorded=True),
         ToolSeen("t2", status="failed", output="Failed to parse the tool use", recorded=True),
         ToolSeen("t3", status="cancelled", output="Tool use was cancelled by the user", recorded=True),
         ToolSeen("t4", status="completed", output='{"filePaths":["/a"],"totalFiles":1}', recorded=True),
@@ -299,7 +297,8 @@ def test_a_queued_prompt_changes_nothing_about_ours(folder: Path) -> None:
     reader.baseline()
     session.add(v2_prompt("p1", "ask"), v2_line("AssistantMessage", "a1", "done"))
     session.add(v2_prompt("p2", "ask"), v2_line("AssistantMessage", "a2", "", v2_call("t1", command="x")))
-    session.side({"message_ids": ["p1", "a1"], "end_reason": "UserTurnEnd"}, {"message_ids": ["p2"], "end_reason": "Error"})
+    ended = {"message_ids": ["p1", "a1"], "end_reason": "UserTurnEnd"}
+    session.side(ended, {"message_ids": ["p2"], "end_reason": "Error"})
     reader.poll()
     assert reader.evidence() == TurnEvidence(True, True, "UserTurnEnd", False)
 

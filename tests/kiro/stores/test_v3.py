@@ -211,7 +211,8 @@ def test_a_resumed_session_tells_only_what_is_new(tmp_path: Path) -> None:
 
 
 def test_sessions_of_one_folder_do_not_mix(tmp_path: Path) -> None:
-    ours, theirs, elsewhere = Session(tmp_path, "sess_o"), Session(tmp_path, "sess_t"), Session(tmp_path, "sess_e", "_global")
+    ours, theirs = Session(tmp_path, "sess_o"), Session(tmp_path, "sess_t")
+    elsewhere = Session(tmp_path, "sess_e", "_global")
     reader = make(tmp_path, prompt="ours")
     reader.baseline()
     elsewhere.document(cwd="/else/where")
@@ -276,7 +277,11 @@ def test_a_fork_tells_only_what_is_new(tmp_path: Path) -> None:
             TurnEvidence(True, False, "failed", False),
         ),
         (
-            [("turn_end", {"stopReason": "end_turn"}), ("user", {"content": "next"}), ("turn_end", {"stopReason": "error"})],
+            [
+                ("turn_end", {"stopReason": "end_turn"}),
+                ("user", {"content": "next"}),
+                ("turn_end", {"stopReason": "error"}),
+            ],
             TurnEvidence(True, True, "end_turn", False),
         ),
         ([("assistant", {"content": "x"})], TurnEvidence(True, False, None, False)),

@@ -30,6 +30,7 @@ class KiroDatabase:
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
         self.connection.execute(f"PRAGMA journal_mode = {journal}")
+        self.connection.execute("PRAGMA synchronous = off")
         if schema and not self.connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             self.connection.executescript(schema)
 
@@ -137,7 +138,8 @@ def v2_call(tool: str, name: str = "shell", **arguments: Any) -> dict[str, Any]:
 def v2_result(tool: str, data: Any, status: str = "success") -> dict[str, Any]:
     """Return a toolResult block."""
     kind = "text" if isinstance(data, str) else "json"
-    return {"kind": "toolResult", "data": {"toolUseId": tool, "content": [{"kind": kind, "data": data}], "status": status}}
+    content = [{"kind": kind, "data": data}]
+    return {"kind": "toolResult", "data": {"toolUseId": tool, "content": content, "status": status}}
 
 
 def v2_side(sid: str, *turns: dict[str, Any], cwd: str = CWD, title: str = "t", **more: Any) -> dict[str, Any]:
@@ -182,4 +184,5 @@ def v3_row(rid: str, kind: str, at: float = 1.0, /, **payload: Any) -> bytes:
 
 def v3_session(sid: str, *, cwd: str = CWD, at: float = 0.5, title: str = "New Session", **more: Any) -> dict[str, Any]:
     """Return a session.json (facts/kiro-stores.md B.3)."""
-    return {"schemaVersion": "1.0.0", "id": sid, "title": title, "workspacePaths": [cwd], "createdAt": v3_stamp(at), **more}
+    document = {"schemaVersion": "1.0.0", "id": sid, "title": title, "workspacePaths": [cwd], "createdAt": v3_stamp(at)}
+    return {**document, **more}

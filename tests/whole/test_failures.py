@@ -1,0 +1,182 @@
+"""Everything that can go wrong while a turn runs: one end, nothing lost, and the next prompt works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.whole.conftest import Bridge, until
+
+
+def state(bridge: Bridge) -> tuple[str, str]:
+    turn = bridge.turns()[-1]
+    return turn["state"], (turn.get("problem") or {}).get("code", "")
+
+
+def test_the_bridge_is_killed_while_kiro_works(engine: Bridge) -> None:
+    engine.start()
+    engine.ask("!standin text before")
+    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600\n!standin text never")
+    until(lambda: (engine.work / "begun").exists(), "the tool runs")
+    until(lambda: "I begin." in engine.answer(), "the text is there")
+    engine.kill()
+    engine.start()
+    engine.settled()
+    assert state(engine) == ("interrupted", "bridge_restarted")
+    contents = [message["content"] for message in engine.messages()]
+    assert len(contents) == 4 and contents[1] == "before"
+    assert contents[3].startswith("I begin.") and contents[3].count("I begin.") == 1 and "[Interrupted]" in contents[3]
+    assert [item["kind"] for item in engine.items() if item["kind"] in ("text", "tool")] == ["text", "text", "tool"]
+    assert not engine.running()
+    assert engine.ask("!standin text after") == "after"
+    assert [message["id"] for message in engine.messages()] == list(range(6))
+    engine.one_end_each()
+
+
+def test_kiro_is_killed_while_it_works(engine: Bridge) -> None:
+    engine.start()
+    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
+    until(lambda: (engine.work / "begun").exists(), "the tool runs")
+    for run in engine.chats():
+        os.killpg(run["pgid"], signal.SIGKILL)
+    engine.settled()
+    assert state(engine) == ("failed", "killed")
+    assert engine.answer().startswith("I begin.") and "[Failed]" in engine.answer()
+    assert engine.ask("!standin text after") == "after"
+    engine.one_end_each()
+
+
+@pytest.mark.parametrize("version", ["1.28", "2.19"])
+def test_the_database_is_locked_then_vanishes(bridge: Bridge, version: str) -> None:
+    bridge.env.update(KIRO_STANDIN_VERSION=version, KIRO_BRIDGE_ENGINE="v1")
+    bridge.start()
+    assert bridge.ask("!standin fault lock-database 3", "!standin text through the lock").endswith("through the lock")
+    assert state(bridge) == ("completed", "")
+    bridge.ask("!standin text said before it went", "!standin fault remove-database", "!standin text nowhere")
+    assert state(bridge)[0] in ("failed", "completed")
+    assert bridge.ask("!standin text and on it goes") == "and on it goes"
+    bridge.one_end_each()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("not-logged-in", "not_logged_in"),
+        ("expired-token", "login_expired"),
+        ("throttled", "throttled"),
+        ("out-of-credits", "out_of_credits"),
+        ("model-unavailable", "model_unavailable"),
+        ("mcp-startup", "mcp_startup_failed"),
+        ("agent-not-found", "agent_not_found"),
+        ("context-overflow", "context_overflow"),
+        ("silent", "no_answer"),
+        ("die", "killed"),
+        ("device-login", "not_logged_in"),
+    ],
+)
+def test_each_failure_is_told_with_cause_and_remedy(engine: Bridge, fault: str, code: str) -> None:
+    engine.start()
+    engine.post(f"!standin fault {fault}")
+    engine.settled()
+    turn = engine.turns()[-1]
+    assert state(engine) == ("failed", code)
+    assert turn["problem"]["cause"] and turn["problem"]["remedy"]
+    assert turn["problem"]["cause"] in engine.answer() and turn["problem"]["remedy"] in engine.answer()
+    assert not engine.running()
+    assert engine.ask("!standin text the next one works") == "the next one works"
+    engine.one_end_each()
+
+
+def test_an_untrusted_tool_is_refused_and_the_turn_says_so(engine: Bridge) -> None:
+    engine.start(KIRO_BRIDGE_TRUST_ALL_TOOLS="false")
+    engine.ask("!standin text I try.", "!standin tool shell touch made", "!standin text It did not work.")
+    assert not (engine.work / "made").exists()
+    tool = next(item for item in engine.items() if item["kind"] == "tool")
+    assert tool["data"]["status"] == "failed"
+    if state(engine)[0] == "failed":
+        assert state(engine) == ("failed", "tool_refused")
+    assert engine.ask("!standin text next") == "next"
+
+
+def test_without_kiro_cli_a_prompt_tells_what_to_do_and_then_it_works(bridge: Bridge) -> None:
+    real = bridge.env.pop("KIRO_CLI_PATH")
+    bridge.env["PATH"] = "/usr/bin:/bin"
+    bridge.start()
+    status = until(lambda: bridge.get("/status").get("problem") and bridge.get("/status"), "the problem is known")
+    assert (status["status"], status["ready"], status["problem"]["code"]) == ("stable", False, "kiro_missing")
+    bridge.post("hello")
+    bridge.settled()
+    assert state(bridge) == ("failed", "kiro_missing")
+    place = bridge.home / ".local" / "bin"
+    place.mkdir(parents=True)
+    (place / "kiro-cli").symlink_to(real)
+    assert bridge.ask("!standin text there now") == "there now"
+
+
+def test_logged_out_is_told_and_works_after_the_login(bridge: Bridge) -> None:
+    data = bridge.home / ".local" / "share" / "kiro-cli"
+    data.mkdir(parents=True)
+    (data / "standin-logged-out").touch()
+    bridge.start()
+    bridge.post("hello")
+    bridge.settled()
+    assert state(bridge) == ("failed", "not_logged_in")
+    until(lambda: bridge.get("/status").get("ready") is False, "the status tells it too")
+    assert not bridge.chats(), "a browser login is never opened"
+    (data / "standin-logged-out").unlink()
+    assert bridge.ask("!standin text back") == "back"
+
+
+def test_floods_and_noise_do_no_harm(bridge: Bridge) -> None:
+    bridge.start()
+    for fault in (
+        "flood 20",
+        "flood-stderr 20",
+        "huge-line 8",
+        "noise",
+        "unknown-lines",
+        "final-truncated",
+        "linger 1",
+    ):
+        assert bridge.ask(f"!standin fault {fault}", f"!standin text fine after {fault}") == f"fine after {fault}"
+
+
+def test_histories_that_change_under_us(engine: Bridge) -> None:
+    engine.start()
+    engine.ask("!standin text one")
+    for fault in ("compact", "clear", "shrink-history", "rewind"):
+        answer = engine.ask(f"!standin text before {fault}", f"!standin fault {fault}", f"!standin text after {fault}")
+        assert f"after {fault}" in answer
+        assert answer.count(f"before {fault}") == 1 and answer.count(f"after {fault}") == 1
+    assert engine.messages()[1]["content"] == "one"
+    engine.one_end_each()
+
+
+def test_a_second_bridge_on_the_same_ledger_names_the_first(bridge: Bridge) -> None:
+    import subprocess
+    import sys
+
+    bridge.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "bridge", "serve", "--port", "0"],
+        cwd=bridge.work, env=bridge.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "error:" in second.stderr and "ledger" in second.stderr
+
+
+def test_stopping_the_bridge_during_a_turn(engine: Bridge) -> None:
+    engine.start()
+    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
+    until(lambda: (engine.work / "begun").exists(), "the tool runs")
+    began = time.monotonic()
+    assert engine.stop() == 0
+    assert time.monotonic() - began < 30
+    assert not engine.running()
+    engine.start()
+    assert state(engine) == ("interrupted", "bridge_stopped")
+    assert engine.answer().startswith("I begin.")
+    engine.one_end_each()

@@ -1,0 +1,156 @@
+"""Whole turns on every engine: what was asked, what Kiro did, what every client sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+import requests
+
+from tests.whole.conftest import WAIT, Bridge, until
+
+
+def texts(bridge: Bridge) -> list[str]:
+    return [item["text"] for item in bridge.items() if item["kind"] == "text"]
+
+
+def test_a_turn_with_tools(engine: Bridge) -> None:
+    engine.start()
+    answer = engine.ask(
+        "!standin text I will look.",
+        "!standin tool shell echo from-the-tool; exit 3",
+        "!standin text All **done** `here`.",
+    )
+    assert answer.startswith("I will look.\n\n[Tool: ") and answer.endswith("\n\nAll **done** `here`.")
+    kinds = [item["kind"] for item in engine.items() if item["kind"] in ("prompt", "text", "tool")]
+    assert kinds == ["prompt", "text", "tool", "text"]
+    tool = next(item for item in engine.items() if item["kind"] == "tool")
+    assert "from-the-tool" in tool["text"]
+    assert (tool["data"]["status"], tool["data"]["exit_code"]) == ("completed", 3)
+    assert tool["recorded"] and tool["final"]
+    assert all(item["recorded"] for item in engine.items() if item["kind"] in ("prompt", "text"))
+    assert [turn["state"] for turn in engine.turns()] == ["completed"]
+    engine.one_end_each()
+
+
+def test_the_conversation_goes_on_and_survives_a_restart(engine: Bridge) -> None:
+    engine.start()
+    engine.ask("!standin text one")
+    assert " turns=2 " in f" {engine.ask('!standin about')} "
+    engine.stop()
+    engine.start()
+    assert " turns=3 " in f" {engine.ask('!standin about')} "
+    assert [message["id"] for message in engine.messages()] == list(range(6))
+    assert engine.messages()[1]["content"] == "one"
+
+
+def test_the_same_answer_twice(engine: Bridge) -> None:
+    engine.start()
+    for _ in range(3):
+        assert engine.ask("!standin text ok") == "ok"
+    assert engine.ask("!standin twice ok") == "ok\n\nok"
+    assert texts(engine) == ["ok"] * 5
+    ids = [message["id"] for message in engine.messages()]
+    assert ids == sorted(set(ids)) and len(ids) == 8
+
+
+def test_a_long_answer_is_whole(engine: Bridge) -> None:
+    engine.start()
+    answer = engine.ask("!standin numbered 5000 this is line number")
+    assert answer.rstrip("\n").split("\n") == [f"this is line number {number}" for number in range(1, 5001)]
+
+
+def test_a_prompt_of_five_megabytes_arrives_unchanged(engine: Bridge) -> None:
+    engine.start()
+    prompt = "!standin echo\n-- --help \0 \x1b[201~ " + "0123456789abcde\n" * (5 * 1024 * 1024 // 16) + "end"
+    path = f"/api/v1/sessions/{engine.session()}/messages"
+    reply = requests.post(engine.url + path, json={"content": prompt}, timeout=WAIT)
+    assert reply.ok, reply.text
+    engine.settled()
+    digest = hashlib.sha256(prompt.encode()).hexdigest()
+    assert (
+        engine.answer() == f"bytes={len(prompt)} chars={len(prompt)} lines={prompt.count(chr(10)) + 1} sha256={digest}"
+    )
+    assert all(prompt[:20] not in " ".join(run["argv"]) for run in engine.runs())
+
+
+@pytest.mark.parametrize("text", ["-h", "--version", "- a list", "/quit", "$(touch made)", "'\"\\"])
+def test_odd_prompts_are_only_text(bridge: Bridge, text: str) -> None:
+    bridge.start()
+    bridge.ask(text)
+    assert bridge.messages()[0]["content"] == text
+    assert [turn["state"] for turn in bridge.turns()] == ["completed"]
+    assert not list(bridge.work.iterdir())
+
+
+def test_the_first_words_come_long_before_the_end(bridge: Bridge) -> None:
+    """With stream-json; the turn is held open until the words have been seen."""
+    gate = bridge.work / "gate"
+    bridge.start()
+    bridge.post(
+        f"!standin text First words.\n!standin tool shell while [ ! -e {gate} ]; do sleep 0.05; done\n!standin text End."
+    )
+    until(lambda: "First words." in bridge.answer(), "first words")
+    assert bridge.get("/status")["status"] == "running"
+    gate.touch()
+    bridge.settled()
+    assert bridge.answer().endswith("End.")
+
+
+def test_stop_in_the_middle_of_a_tool(engine: Bridge) -> None:
+    engine.start()
+    engine.post("!standin text Working.\n!standin tool shell touch begun; sleep 600 & sleep 600\n!standin text never")
+    until(lambda: (engine.work / "begun").exists(), "the tool runs")
+    assert engine.post("\x1b", "raw").status_code == 200
+    engine.settled()
+    assert engine.answer().startswith("Working.") and engine.answer().endswith("[Stopped]")
+    assert not engine.running()
+    tools = [item for item in engine.items() if item["kind"] == "tool"]
+    assert [tool["data"]["status"] for tool in tools] == ["cancelled"]
+    assert engine.ask("!standin text next") == "next"
+    engine.one_end_each()
+
+
+def test_stop_of_a_program_that_does_not_listen(bridge: Bridge) -> None:
+    bridge.start(KIRO_BRIDGE_STOP_GRACE="0.2")
+    bridge.post("!standin fault ignore-signals\n!standin text Hear nothing.\n!standin sleep 600")
+    until(lambda: "Hear nothing." in bridge.answer(), "it speaks")
+    bridge.post("\x03", "raw")
+    bridge.settled()
+    assert bridge.answer().endswith("[Stopped]") and not bridge.running()
+
+
+def test_what_a_run_leaves_behind_is_ended(bridge: Bridge) -> None:
+    bridge.start()
+    for fault in ("leave-child 600", "leave-child-session 600", "leave-child-pipe 600"):
+        assert bridge.ask(f"!standin fault {fault}", f"!standin text after {fault}").startswith("after")
+        assert not bridge.running()
+
+
+def test_events_of_a_session_resume_where_they_were_cut(bridge: Bridge) -> None:
+    bridge.start()
+    bridge.post("!standin chunks 60\n!standin delay 0.02\n!standin numbered 300 some words for line")
+    path = f"{bridge.url}/api/v1/sessions/{bridge.session()}/events"
+    texts: dict[int, str] = {}
+    last, ended, cuts = 0, False, 0
+    while not ended:
+        cuts += 1
+        with requests.get(path, headers={"Last-Event-ID": str(last)}, stream=True, timeout=WAIT) as stream:
+            for number, line in enumerate(stream.iter_lines()):
+                if line.startswith(b"id: "):
+                    seq = int(line[4:])
+                    assert seq > last
+                if line.startswith(b"data: "):
+                    last, data = seq, json.loads(line[6:])
+                    if "item" in data:
+                        texts[data["item"]["id"]] = data["item"]["text"]
+                    elif "offset" in data:
+                        assert data["offset"] == len(texts[data["item_id"]])
+                        texts[data["item_id"]] += data["text"]
+                    ended = data.get("turn", {}).get("state") == "completed"
+                if ended or number > 12:
+                    break
+    assert cuts > 3
+    expected = "\n".join(f"some words for line {number}" for number in range(1, 301))
+    assert expected in [text.rstrip("\n") for text in texts.values()]
