@@ -13,8 +13,11 @@ from typing import Literal
 
 from bridge.core.items import Item
 from bridge.core.records import Turn
+from bridge.core.text import first_line
 
 Role = Literal["user", "agent"]
+
+TITLE_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -75,5 +78,15 @@ def _tool_line(item: Item) -> str | None:
     name = str(item.data.get("name") or "")
     if name.endswith("coder_report_task"):
         return None
-    title = " ".join(str(item.data.get("title") or name or "tool").split())
+    title = first_line(str(item.data.get("title") or _subject(item) or name or "tool"), TITLE_LENGTH)
     return f"[Tool: {item.data.get('kind') or 'other'}] {title}"
+
+
+def _subject(item: Item) -> object:
+    """Return what a tool without a title works on: engines that record no titles record the arguments."""
+    arguments = item.data.get("input")
+    return (
+        next((arguments[key] for key in ("command", "path") if arguments.get(key)), None)
+        if isinstance(arguments, dict)
+        else None
+    )

@@ -48,7 +48,8 @@ class Transport(Protocol):
     def run(self, request: PromptRequest, control: TurnControl) -> Iterator[Sequence[FeedEvent]]:
         """Run the prompt, yielding batches of events as they happen; the last event of the last batch is `Ended`.
 
-        Never raises for what Kiro does; a failure is an `Ended("failed", problem)`. No process outlives the iterator.
+        Never raises for what Kiro does; a failure is an `Ended("failed", problem)`. No process of the run outlives the
+        iterator, but what was deliberately detached by a run that was not stopped: it is the user's.
         """
 
     def recover(self, request: PromptRequest, mark: Mapping[str, Any]) -> Sequence[FeedEvent]:

@@ -9,7 +9,7 @@ Deterministic and without IO: the same events always give the same changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bridge.core.feed import (
@@ -184,14 +184,16 @@ class TurnMachine:
         return [ItemPut(preview.item()) for preview in later]
 
     def _text_delta(self, event: TextDelta) -> list[Change]:
-        if not event.text or (event.stream_id is not None and event.stream_id in self._recorded):
+        name = None if event.stream_id is None else _own_key(event.stream_id, event.agent)
+        if not event.text or name in self._recorded:
             return []
         live = self._live.get(event.agent)
         if live is not None and (live.kind != event.speaker or live.stream_id != event.stream_id):
             self._close_live(event.agent)
             live = None
         if live is None:
-            entry = self._add(event.stream_id or self._new_key(), event.speaker, "live", event.text, event.agent)
+            key = self._new_key() if name is None or name in self._entries else name
+            entry = self._add(key, event.speaker, "live", event.text, event.agent)
             entry.stream_id = event.stream_id
             self._live[event.agent] = entry
             return [ItemPut(entry.item())]
@@ -206,6 +208,8 @@ class TurnMachine:
             entry.stage = "closed"
 
     def _message_recorded(self, event: MessageRecorded) -> list[Change]:
+        if event.agent is not None:
+            event = replace(event, key=_own_key(event.key, event.agent))
         if event.key in self._recorded:
             return self._corrected(event)
         self._recorded.add(event.key)
@@ -388,6 +392,11 @@ class TurnMachine:
             if void:
                 changes += self._remove_preview(entry.key)
         return changes
+
+
+def _own_key(key: str, agent: str | None) -> str:
+    """Return the key of a message; a sub-agent's never meets the main agent's."""
+    return key if agent is None else f"{agent}:{key}"
 
 
 def _ends(event: ToolSeen) -> bool:

@@ -22,6 +22,7 @@ from bridge.core.feed import (
     UsageSeen,
 )
 from bridge.core.text import squeezed
+from bridge.kiro import loose
 
 CLOCK_SLACK = 2.0
 """Seconds by which a record of our turn may seem older than it: v2 notes whole seconds (facts/kiro-wire.md 18)."""
@@ -42,6 +43,17 @@ class TurnEvidence:
     finished: bool
     end_reason: str | None
     last_tool_open: bool
+
+
+def credits_of(entries: object, field: str) -> float | None:
+    """Return the credits that a list of costs tells together, None when it tells of none.
+
+    An entry is `{field: number, "unit": "credit"}`; the engines differ only in the name of the field
+    (facts/kiro-stores.md A.3, B.4, C).
+    """
+    costs = [loose.table(one) for one in loose.rows(entries)]
+    amounts = [loose.number(cost.get(field)) for cost in costs if "credit" in str(cost.get("unit", "credit")).lower()]
+    return loose.total([amount for amount in amounts if amount is not None])
 
 
 class PromptMatch:

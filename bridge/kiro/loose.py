@@ -104,6 +104,11 @@ def whole(value: object) -> int | None:
     return int(found) if found is not None and abs(found) < _LARGEST_INT else None
 
 
+def total(values: list[float]) -> float | None:
+    """Return the sum of `values`; None of none, and when it is beyond what a float holds."""
+    return number(sum(values)) if values else None
+
+
 def moment(value: object) -> float | None:
     """Return `value`, seconds since the epoch, if it can be a point in time, else None."""
     found = number(value)

@@ -127,7 +127,7 @@ class Tail:
         self._signature = _signature(about)
         start = self._offset - len(self._print)
         known = os.pread(descriptor, len(self._print), start) if self._print else b""
-        if about.st_size < self._offset :
+        if about.st_size < self._offset or known != self._print:
             self._forget()
             self.rewritten = True
         while chunk := os.pread(descriptor, _CHUNK, self._offset):

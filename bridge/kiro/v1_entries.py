@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.core.feed import FeedEvent, MessageRecorded, Notice, PromptRecorded, ToolSeen, UsageSeen
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import TurnWatch
+from bridge.kiro.history import TurnWatch, credits_of
 
 _TIMED_OUT = "Response timed out - message took too long to generate"
 _INTERRUPTED = "Tool uses were interrupted, waiting for the next user prompt"
@@ -50,7 +50,7 @@ def conversation(value: bytes | str) -> Conversation:
         history,
         entry_keys(history),
         loose.name(summary[0]) if isinstance(summary, list) and summary else None,
-        _credits(loose.table(state.get("user_turn_metadata")).get("usage_info")),
+        credits_of(loose.table(state.get("user_turn_metadata")).get("usage_info"), "value"),
     )
 
 
@@ -214,13 +214,3 @@ def _one_key(value: object) -> tuple[str | None, loose.JsonDict]:
 def _millis(value: object) -> float | None:
     found = loose.number(value)
     return loose.moment(found / 1000) if found is not None else None
-
-
-def _credits(usage: object) -> float | None:
-    spent = [
-        amount
-        for one in loose.rows(usage)
-        if (amount := loose.number(loose.table(one).get("value"))) is not None
-        and "credit" in str(loose.table(one).get("unit", "credit")).lower()
-    ]
-    return sum(spent) if spent else None

@@ -20,7 +20,7 @@ from bridge.core.feed import (
     UsageSeen,
 )
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import Told, TurnWatch
+from bridge.kiro.history import Told, TurnWatch, credits_of
 from bridge.kiro.session_files import Record
 
 _PURPOSE = "__tool_use_purpose"
@@ -192,10 +192,9 @@ def _usage(turns: list[loose.JsonDict]) -> UsageSeen:
     millis: list[float] = []
     percent: float | None = None
     for turn in turns:
-        for one in loose.rows(turn.get("metering_usage")):
-            amount = loose.number(loose.table(one).get("value"))
-            if amount is not None and "credit" in str(loose.table(one).get("unit", "credit")).lower():
-                spent.append(amount)
+        credits = credits_of(turn.get("metering_usage"), "value")
+        if credits is not None:
+            spent.append(credits)
         duration = loose.table(turn.get("turn_duration"))
         seconds = loose.number(duration.get("secs"))
         if seconds is not None:
@@ -208,7 +207,7 @@ def _usage(turns: list[loose.JsonDict]) -> UsageSeen:
             ),
             percent,
         )
-    return UsageSeen(sum(spent) if spent else None, percent, loose.whole(sum(millis)) if millis else None)
+    return UsageSeen(loose.total(spent), percent, loose.whole(loose.total(millis)))
 
 
 def _turns(value: loose.JsonDict) -> list[Any]:

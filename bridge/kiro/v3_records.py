@@ -22,7 +22,7 @@ from bridge.core.feed import (
     UsageSeen,
 )
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import Told, TurnWatch
+from bridge.kiro.history import Told, TurnWatch, credits_of
 from bridge.kiro.session_files import Record
 
 _HIDDEN_REASONING = "..."
@@ -183,10 +183,13 @@ class V3Turn:
         if isinstance(status, str) and status in _BROKEN_OFF and self.watch.evidence().prompt_seen:
             self.watch.ended(status, finished=False)
         execution = loose.name(payload.get("executionId")) or _key(record)
-        self._spent[execution] = _credits(payload), loose.number(payload.get("elapsedTime"))
+        self._spent[execution] = (
+            credits_of(payload.get("promptTurnSummaries"), "usage"),
+            loose.number(payload.get("elapsedTime")),
+        )
         spent = [credits for credits, _ in self._spent.values() if credits is not None]
         millis = [elapsed for _, elapsed in self._spent.values() if elapsed is not None]
-        return [UsageSeen(sum(spent) if spent else None, None, loose.whole(sum(millis)) if millis else None)]
+        return [UsageSeen(loose.total(spent), None, loose.whole(loose.total(millis)))]
 
     def _metadata(self, record: Record, payload: loose.JsonDict, agent: str | None) -> list[FeedEvent]:
         key, value = payload.get("key"), payload.get("value")
@@ -302,16 +305,6 @@ def _at(record: Record) -> float | None:
 def _title(value: loose.JsonDict) -> str | None:
     title = loose.name(value.get("title"))
     return title if title != _DEFAULT_TITLE else None
-
-
-def _credits(payload: loose.JsonDict) -> float | None:
-    spent = [
-        amount
-        for one in loose.rows(payload.get("promptTurnSummaries"))
-        if (amount := loose.number(loose.table(one).get("usage"))) is not None
-        and "credit" in str(loose.table(one).get("unit", "credit")).lower()
-    ]
-    return sum(spent) if spent else None
 
 
 def _denial(payload: loose.JsonDict) -> str | None:

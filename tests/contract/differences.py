@@ -158,7 +158,7 @@ DIFFERENCES = (
         "unreadable-state",
         "4.1",
         "a state file that cannot be read is overwritten at shutdown",
-        "it is left alone",
+        "it is set aside under another name beside the new one",
         "contract 9, do not copy",
     ),
     Difference(

@@ -131,6 +131,15 @@ class Server:
             return "\n".join(line.rstrip() for line in text.split("\n"))
         return text
 
+    def wait_answer(self, words: str) -> None:
+        """Wait until the answer to the last prompt holds these words, while its turn may go on."""
+
+        def there() -> bool:
+            last = self.messages()[-1]
+            return last["role"] == "agent" and words in str(last["content"])
+
+        wait_until(there, f"{words!r} in the answer on {self.host}")
+
     def wait_stable(self) -> None:
         """Wait until the server reports `stable`."""
         wait_until(lambda: self.status() == "stable", f"stable on {self.host}")

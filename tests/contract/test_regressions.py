@@ -78,7 +78,7 @@ def test_w16_kill_in_mid_turn(workshop: Workshop) -> None:
     listed = server.messages()
     prompt = server.target.prompt_slow(40, tag)
     assert server.post(prompt).status == 200
-    wait_until(lambda: f"{tag} step" in str(server.messages()[-1]["content"]), "first words of the answer")
+    server.wait_answer(f"{tag} step")
     seen = [message["id"] for message in server.messages()]
     server.process.kill_all()
     again = workshop.launch(home=server.home)

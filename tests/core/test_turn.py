@@ -159,6 +159,20 @@ def test_sub_agents_are_kept_apart() -> None:
     assert [(item.text, item.data.get("agent")) for item in screen.ordered()[1:]] == [("done", "child"), ("done", None)]
 
 
+def test_a_sub_agent_may_use_the_same_ids() -> None:
+    screen = play(
+        TextDelta("before", stream_id="a-say"),
+        TextDelta("after", stream_id="a-say", agent="child"),
+        MessageRecorded("a-say", "child's", agent="child"),
+        MessageRecorded("a-say", "before and after"),
+        Ended("completed", recorded=True),
+    )
+    assert [(item.text, item.data.get("agent")) for item in screen.ordered()[1:]] == [
+        ("before and after", None),
+        ("child's", "child"),
+    ]
+
+
 def test_thoughts_are_no_text() -> None:
     screen = play(
         TextDelta("hm", "thought"), TextDelta("Yes."), MessageRecorded("m", "Yes."), Ended("completed", recorded=True)

@@ -143,14 +143,22 @@ class Bridge:
         return [run for run in self.runs() if "--no-interactive" in run["argv"]]
 
     def running(self) -> list[str]:
-        """Return the command lines of processes that belong to this home's kiro-cli."""
-        found = []
+        """Return the command lines of processes that run prompts in this home, or were left by one."""
+        return list(self._processes().values())
+
+    def detached(self) -> list[int]:
+        """Return the ids of those processes."""
+        return list(self._processes())
+
+    def _processes(self) -> dict[int, str]:
+        found = {}
+        words_of_the_bridge = {b"bridge", b"whoami", b"--version", b"--help"}
         for entry in Path("/proc").iterdir():
             try:
                 if entry.name.isdigit() and f"HOME={self.home}\0".encode() in (entry / "environ").read_bytes():
                     words = (entry / "cmdline").read_bytes().split(b"\0")
-                    if b"bridge" not in words:
-                        found.append(b" ".join(words).decode())
+                    if not words_of_the_bridge.intersection(words):
+                        found[int(entry.name)] = b" ".join(words).decode()
             except OSError:
                 continue
         return found

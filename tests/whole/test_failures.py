@@ -95,7 +95,7 @@ def test_an_untrusted_tool_is_refused_and_the_turn_says_so(engine: Bridge) -> No
     engine.ask("!standin text I try.", "!standin tool shell touch made", "!standin text It did not work.")
     assert not (engine.work / "made").exists()
     tool = next(item for item in engine.items() if item["kind"] == "tool")
-    assert tool["data"]["status"] == "failed"
+    assert tool["data"]["status"] in ("failed", "cancelled")
     if state(engine)[0] == "failed":
         assert state(engine) == ("failed", "tool_refused")
     assert engine.ask("!standin text next") == "next"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.core.feed import Notice, ToolSeen, UsageSeen
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import PromptMatch, Told, TurnEvidence, TurnWatch
+from bridge.kiro.history import PromptMatch, Told, TurnEvidence, TurnWatch, credits_of
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
@@ -65,6 +65,14 @@ def test_nothing_of_any_shape_raises(value: Any) -> None:
     result.output.encode()
     tool_results.from_v3(value, value).output.encode()
     tool_results.paths_of({"path": value, "operations": value})
+
+
+def test_costs() -> None:
+    costs = [{"value": 1, "unit": "Credit"}, {"value": 9, "unit": "token"}, {"value": 0.5}, {"value": "x"}, 7]
+    assert credits_of(costs, "value") == 1.5
+    assert credits_of([{"value": 1e308}, {"value": 1e308}], "value") is None
+    assert credits_of([], "value") is None
+    assert credits_of(None, "value") is None
 
 
 def test_deep_values_are_cut() -> None:

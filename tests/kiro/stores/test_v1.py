@@ -503,3 +503,22 @@ def test_lone_surrogates_leave_as_text_that_can_be_sent(database: KiroDatabase, 
     events = reader.poll()
     assert texts(events)[1] == "x\ufffdy"
     repr(events).encode()
+
+
+def test_a_conversation_that_someone_else_goes_on_with_is_not_ours(database: KiroDatabase, make: Make) -> None:
+    old = v1_entry("a", "old", prompt="ask", at=-50)
+    database.put(v1_value(old), START - 50)
+    reader = make()
+    reader.baseline()
+    database.put(v1_value(old, v1_entry("b", "for them", prompt="theirs", at=1)), START + 1)
+    assert reader.poll() == []
+    assert reader.poll(final=True) == []
+
+
+def test_the_same_prompt_a_moment_ago_is_not_ours(database: KiroDatabase, make: Make) -> None:
+    database.put(v1_value(v1_entry("a", "old", prompt="ask", at=-1), cid="old"), START - 1)
+    reader = make()
+    reader.baseline()
+    database.touch()
+    assert reader.poll() == []
+    assert reader.poll(final=True) == []

@@ -222,9 +222,10 @@ def test_kiro_goes_on_under_a_new_id(folder: Path) -> None:
     assert texts(events) == ["ask", "new"]
 
 
-def test_an_id_that_was_not_expected_but_existed(folder: Path) -> None:
+@pytest.mark.parametrize("created", ["2026-09-01T00:00:00Z", None])
+def test_an_id_that_was_not_expected_but_existed(folder: Path, created: str | None) -> None:
     session = Session(folder)
-    session.side(created_at="2026-09-01T00:00:00Z")
+    session.side(created_at=created)
     session.add(v2_prompt("p0", "ask", -50), v2_line("AssistantMessage", "a0", "old"))
     reader = make(folder)
     reader.baseline()
@@ -340,6 +341,7 @@ def test_a_cleared_log_and_a_shrunk_one(folder: Path) -> None:
     assert notices(reader.poll()) == ["v2:rewritten"]
     session.log.write_bytes(b"")
     assert reader.poll() == []
+    assert reader.evidence() == TurnEvidence(False, False, None, False)
     session.add(v2_line("AssistantMessage", "a9", "afresh"))
     assert texts(reader.poll()) == ["afresh"]
 
@@ -444,3 +446,18 @@ def test_a_file_that_vanishes_between_looking_and_opening(folder: Path, monkeypa
     assert texts(reader.poll()) == []
     monkeypatch.undo()
     assert texts(reader.poll()) == ["ask"]
+
+
+def test_a_session_that_comes_within_the_same_tick_of_the_folders_clock(folder: Path) -> None:
+    """The folder's time of change has not moved although a file was added: coarse clocks do that."""
+    folder.mkdir()
+    now = START + 10
+    reader = V2Reader(folder, CWD, START, None, "ask", lambda: now)
+    reader.baseline()
+    os.utime(folder, (now, now))
+    assert reader.poll() == []
+    session = Session(folder)
+    session.side()
+    session.add(v2_prompt("p1", "ask"), v2_line("AssistantMessage", "a1", "one"))
+    os.utime(folder, (now, now))
+    assert texts(reader.poll()) == ["ask", "one"]
