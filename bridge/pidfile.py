@@ -6,11 +6,11 @@ Invariant: a file that names another live process is never touched, and only the
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import StartError
+from bridge.files import replace_file
 
 
 class PidFile:
@@ -41,7 +41,6 @@ class PidFile:
                 "Stop it, or give this one another --pid-file.",
             )
         try:
-            make_private_directory(self.path.parent)
             self.write()
         except OSError as error:
             raise StartError(
@@ -65,14 +64,7 @@ class PidFile:
 
     def write(self) -> None:
         """Put our process id into the file in one step, so that no reader meets half of it."""
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f"{self.path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(f"{os.getpid()}\n")
-            os.replace(temporary, self.path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        replace_file(self.path, f"{os.getpid()}\n".encode())
 
 
 def is_alive(pid: int) -> bool:
@@ -84,11 +76,3 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def make_private_directory(path: Path) -> None:
-    """Create the directory and every missing parent with mode 0700; existing ones keep theirs. Raises `OSError`."""
-    if path.is_dir():
-        return
-    make_private_directory(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BESIDE_ENGINE = frozenset({"core", "errors", "settings"})
-BELOW_CLI = frozenset({"core", "engine", "errors", "kiro", "ledger", "logs", "pidfile", "settings"})
+BESIDE_ENGINE = frozenset({"core", "errors", "files", "settings"})
+BELOW_CLI = frozenset({"core", "engine", "errors", "files", "kiro", "ledger", "logs", "pidfile", "settings"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "files": frozenset(),
     "logs": frozenset(),
     "piped_prompt": frozenset(),
-    "pidfile": frozenset({"errors"}),
+    "pidfile": frozenset({"errors", "files"}),
     "settings": frozenset({"errors"}),
     "core": frozenset({"errors"}),
     "kiro": BESIDE_ENGINE,

@@ -83,9 +83,7 @@ class Engine:
         """Wait until prompts are taken, at most `timeout` seconds; return whether they are."""
         return self._started.wait(timeout)
 
-    def submit(
-        self, text: str, session_id: str | None = None, *, origin: Literal["user", "initial"] = "user"
-    ) -> Turn:
+    def submit(self, text: str, session_id: str | None = None, *, origin: Literal["user", "initial"] = "user") -> Turn:
         """Take a prompt for a session (the primary one by default). When this returns, the prompt is durable.
 
         Raises EmptyPrompt, AgentBusy, UnknownSession, LedgerError, and RequestRefused while starting or stopping.
@@ -94,9 +92,7 @@ class Engine:
         if not prompt:
             raise EmptyPrompt("The prompt is empty.", "Send a text that is not only white space.")
         if not self._started.is_set() or self._stopped:
-            raise RequestRefused(
-                "The bridge is starting or stopping.", "Try again in a moment.", code="not_running"
-            )
+            raise RequestRefused("The bridge is starting or stopping.", "Try again in a moment.", code="not_running")
         return self._accept(prompt, self.session(session_id or self.primary), origin)
 
     def cancel(self, session_id: str | None = None) -> bool:
@@ -193,9 +189,7 @@ class Engine:
             before.join(_END_GRACE)
         with self._lock:
             if session.id in self._runs:
-                raise AgentBusy(
-                    "Kiro is still working on the prompt before.", "Wait until it is done, or stop it."
-                )
+                raise AgentBusy("Kiro is still working on the prompt before.", "Wait until it is done, or stop it.")
             turn = self._journal.accept(session, prompt, origin, first_line(prompt, TITLE_LENGTH))
             run = self._run_of(turn, session)
             self._runs[session.id] = run

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.core.agentapi import Message, turn_messages
+from bridge.files import replace_file
 from bridge.ledger import ImportedMessage, Ledger
 
 log = logging.getLogger(__name__)
@@ -72,11 +72,10 @@ class StateFile:
         text = "".join(self._lines(initial_prompt, sent))
         if text == self._written:
             return False
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._unreadable:
             self._path.replace(self._path.with_name(self._path.name + UNREADABLE))
             self._unreadable = False
-        _replace(self._path, text)
+        replace_file(self._path, text.encode("utf-8", "replace"), durable=True)
         self._written = text
         return True
 
@@ -106,16 +105,6 @@ def _message_json(message: Message) -> dict[str, Any]:
 
 def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_GO_ESCAPES)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(text.encode("utf-8", "replace"))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _parse(text: str) -> SavedState:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 from bridge.core.feed import Engine
 from bridge.core.ports import TurnControl
 from bridge.errors import Problem
+from bridge.files import replace_file
 from bridge.kiro.environment import home_of
 from bridge.kiro.failures import quoted
 from bridge.kiro.process import BriefResult, run_briefly
@@ -228,12 +228,4 @@ def _save(path: Path, known: Mapping[str, Capabilities]) -> None:
     """
     newest: dict[str, Any] = {key: asdict(known[key]) for key in list(known)[-_KEPT:]}
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"format": _FORMAT, "binaries": newest}, file)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        replace_file(path, json.dumps({"format": _FORMAT, "binaries": newest}).encode())

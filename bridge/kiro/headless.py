@@ -21,6 +21,7 @@ from bridge.kiro.command import Launch, LaunchOptions, plan
 from bridge.kiro.headless_run import Run
 from bridge.kiro.installation import Found, Installation
 from bridge.kiro.latest import latest_v1_conversation
+from bridge.kiro.presence import is_gone
 from bridge.kiro.process import ChildProcess, new_run_id
 from bridge.kiro.stores import StoreLocations, open_reader
 from bridge.kiro.survivors import end_run
@@ -107,7 +108,7 @@ class HeadlessTransport:
         launch = plan(
             found.capabilities,
             self._options,
-            kiro_id=None if request.kiro_id in self._lost else request.kiro_id,
+            kiro_id=None if self._is_lost(request) else request.kiro_id,
             conversation_engine=request.engine,
             is_latest=lambda engine, kiro_id: (
                 engine == "v1" and latest_v1_conversation(self._locations.database, request.cwd) == kiro_id
@@ -159,11 +160,20 @@ class HeadlessTransport:
 
     def _opening(self, launch: Launch, request: PromptRequest) -> Iterator[Sequence[FeedEvent]]:
         notices = list(launch.notices)
-        if request.kiro_id is not None and request.kiro_id in self._lost:
+        if self._is_lost(request):
             text = "Kiro no longer has the earlier conversation. A new one was started, without what was said before."
             notices.append(Notice("conversation_lost", text, "warning"))
         if notices:
             yield notices
+
+    def _is_lost(self, request: PromptRequest) -> bool:
+        """Return whether the conversation that was to be continued is no longer there; once lost, it stays so."""
+        kiro_id, engine = request.kiro_id, request.engine
+        if kiro_id is None or engine is None:
+            return False
+        if kiro_id not in self._lost and is_gone(engine, self._locations, kiro_id, request.cwd):
+            self._lost.add(kiro_id)
+        return kiro_id in self._lost
 
     def _learn(self, run: Run, request: PromptRequest) -> None:
         """Draw what the next prompt needs from how this one ended."""

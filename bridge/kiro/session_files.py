@@ -54,7 +54,7 @@ class RecordLog:
                 self.rewritten = self.skipping = True
             record = self._parsed(line.data)
             if record is None:
-                self.bad_lines += 1
+                self.bad_lines += line.ended
                 continue
             if self.skipping and not self._begins(record):
                 continue

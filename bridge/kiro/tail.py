@@ -24,10 +24,11 @@ _Signature = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Line:
-    """A line without its end; `offset` is where it begins, in bytes."""
+    """A line without its end; `offset` is where it begins, in bytes. One that is not `ended` may still grow."""
 
     offset: int
     data: bytes
+    ended: bool = True
 
 
 class Tail:
@@ -92,7 +93,7 @@ class Tail:
                 finally:
                     os.close(descriptor)
         if final and self._rest.strip():
-            yield Line(self._offset - len(self._rest), bytes(self._rest))
+            yield Line(self._offset - len(self._rest), bytes(self._rest), ended=False)
 
     def _changed(self) -> bool:
         try:

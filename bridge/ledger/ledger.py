@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from bridge.core.items import Change, TurnEnded
 from bridge.core.records import Event, Session, SessionEvent, StoredItem, Turn, TurnEvent
+from bridge.files import make_private_directory
 from bridge.ledger import failures, imports, reading, rows
 from bridge.ledger.changes import Batch, NewTurn
 from bridge.ledger.connections import Readers, Writer, prepare
@@ -50,9 +51,7 @@ class Ledger:
         """
         place = Path(os.path.realpath(path))
         with failures.explained(place):
-            for directory in [*reversed(place.parent.parents), place.parent]:
-                if not directory.is_dir():
-                    directory.mkdir(mode=0o700, exist_ok=True)
+            make_private_directory(place.parent)
             lock = LockFile(place.with_name(place.name + ".lock"))
         try:
             return cls(place, lock, Writer(prepare(place), place), clock)

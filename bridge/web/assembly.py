@@ -110,7 +110,8 @@ class BridgeApplication:
             undo.callback(self._engine.stop)
             self._agent_feed = AgentFeed(self._ledger, self._engine.primary, self._engine.busy, AGENT_TYPE)
             self._broadcaster = self._make_broadcaster(settings)
-            self._initial_prompt, self._state = settings.initial_prompt, None
+            self._initial_prompt = settings.initial_prompt
+            self._state: StateFile | None = None
             initial = self._restore(settings)
             undo.pop_all()
         self._broadcaster.start()

@@ -71,7 +71,7 @@ class BridgeArbiter(Arbiter):  # type: ignore[misc]
 
 
 class BridgeServer(BaseApplication):  # type: ignore[misc]
-    """gunicorn, set up from our settings. `listener` is the descriptor of the bound socket, which becomes gunicorn's."""
+    """gunicorn, set up from our settings. `listener` is the descriptor of the bound socket and becomes gunicorn's."""
 
     def __init__(self, settings: Settings, listener: int) -> None:
         self._settings = settings

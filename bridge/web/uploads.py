@@ -22,6 +22,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
+from bridge.files import make_private_directory
 from bridge.web import bodies
 from bridge.web.replies import INVALID, UNEXPECTED, Refusal, entry, reply
 
@@ -69,7 +70,7 @@ class UploadStore:
     @contextlib.contextmanager
     def receiving(self) -> Iterator[tuple[Path, IO[bytes]]]:
         """Give a temporary file (0600) in the store; it is gone afterwards unless it was kept."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self._root)
         handle, name = tempfile.mkstemp(prefix="incoming-", dir=self._root)
         path = Path(name)
         try:

@@ -371,6 +371,31 @@ def test_a_log_without_a_last_line_end_is_read_at_the_end_only(folder: Path) -> 
     assert texts(reader.poll()) == ["two"]
 
 
+def test_half_a_line_at_the_end_is_no_damage(folder: Path) -> None:
+    session = Session(folder)
+    reader = make(folder, "s1")
+    reader.baseline()
+    line = v2_line("AssistantMessage", "a1", "one")
+    session.add(v2_prompt("p1", "ask"), line[:30])
+    assert notices(reader.poll(final=True)) == []
+    session.add(line[30:])
+    assert texts(reader.poll(final=True)) == ["one"]
+    session.add(b"half a line that was ended\n")
+    assert notices(reader.poll(final=True)) == ["v2:bad_lines"]
+
+
+def test_a_log_emptied_after_the_answer_proves_nothing_any_more(folder: Path) -> None:
+    session = Session(folder)
+    reader = make(folder, "s1")
+    reader.baseline()
+    session.add(v2_prompt("p1", "ask"), v2_line("AssistantMessage", "a1", "one"))
+    reader.poll()
+    assert reader.finished()
+    session.log.write_bytes(b"")
+    assert notices(reader.poll()) == ["v2:rewritten"]
+    assert not reader.finished()
+
+
 def test_things_that_are_no_files(folder: Path) -> None:
     (folder / "s1.jsonl").mkdir(parents=True)
     (folder / "s1.json").mkdir()
