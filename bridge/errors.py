@@ -14,7 +14,6 @@ BridgeError
  |    +-- LedgerTooNew    a newer version of the bridge wrote it
  |    +-- LedgerCorrupt   it is not a database any more
  |    +-- LedgerFull      the disk has no room for it
- +-- TurnFailed           a turn ended without Kiro's answer; carries the problem
 """
 
 from __future__ import annotations
@@ -129,9 +128,3 @@ class LedgerFull(LedgerError):
     """The disk has no room for the ledger to grow."""
 
     code = "ledger_full"
-
-
-class TurnFailed(BridgeError):
-    """A turn ended without Kiro's answer."""
-
-    code = "turn_failed"

@@ -55,6 +55,10 @@ def _results(pairs: list[tuple[Call, Outcome]], trim: bool) -> list[Json]:
     return results
 
 
+def _turn_metadata() -> Json:
+    return {"continuation_id": new_id(), "requests": [], "usage_info": []}
+
+
 def _cancelled(uses: list[Json]) -> list[Json]:
     return [{"tool_use_id": use["id"], "content": [{"Text": CANCELLED}], "status": "Error"} for use in uses]
 
@@ -91,12 +95,13 @@ class V1Store(Store):
             "file_line_tracker": {},
             "checkpoint_manager": None,
             "mcp_enabled": True,
-            "user_turn_metadata": {"continuation_id": new_id(), "requests": [], "usage_info": []},
+            "user_turn_metadata": _turn_metadata(),
         }
 
     def begin(self, info: TurnInfo) -> None:
         """Keep the prompt; with tools still pending it becomes part of their cancellation (facts/kiro-cli.md 14 no.
-        9)."""
+        9). The metadata are taken to be of one user turn, by their name (facts/kiro-stores.md C) [L]."""
+        self.value["user_turn_metadata"] = _turn_metadata()
         self.prompt_length = len(info.prompt)
         last = self.history[-1]["assistant"] if self.history else {}
         if "ToolUse" in last:

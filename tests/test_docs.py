@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bridge import __version__
 from bridge.settings.__main__ import main as write_settings
 from bridge.settings.reference import BEGIN, END, documented
+from bridge.web.operations import OPERATIONS
 from tools.demo import CURL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,3 +90,43 @@ def test_locks_agree() -> None:
         for name in ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
     )
     assert run < dev and build < dev
+
+
+def codes() -> set[str]:
+    """Return the code of every problem that stands in the source."""
+    found: set[str] = set()
+    for path in (ROOT / "bridge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                values = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+                values += node.args[:1] if name in ("Problem", "_Rule") else []
+                found |= {value.value for value in values if isinstance(value, ast.Constant)}  # type: ignore[misc]
+            elif isinstance(node, ast.ClassDef):
+                found |= {
+                    line.value.value  # type: ignore[misc]
+                    for line in node.body
+                    if isinstance(line, ast.Assign)
+                    and isinstance(line.value, ast.Constant)
+                    and [target.id for target in line.targets if isinstance(target, ast.Name)] == ["code"]
+                }
+    return found
+
+
+def test_every_problem_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = set(re.findall(r"`([a-z_]+)`", " ".join(first_cells)))
+    inside = {"error", "not_json", "kiro_database"}
+    assert len(codes()) > 40
+    assert codes() - told - inside == set(), "not in docs/problems.md"
+    assert told - codes() == set(), "in docs/problems.md, but not in the source"
+    assert all(f"`{code}`" in page for code in inside)
+
+
+def test_every_route_and_event_is_documented() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for operation in OPERATIONS:
+        assert f"`{operation.method} {operation.path}`" in page, operation.path
+        for event, _schema in operation.events:
+            assert f"`{event}`" in page, event

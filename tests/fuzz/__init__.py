@@ -1,0 +1,1 @@
+"""Random input: to the whole bridge over HTTP, and to each parser of what comes from outside."""

@@ -1,0 +1,86 @@
+"""Requests made from the OpenAPI document, good and bad, against a running bridge.
+
+Whatever is sent, the answer comes, has the documented shape, and is problem+json where the request was wrong. Streams
+have no end, so of those only the head is read, and the connection is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import strategies as st
+
+from bridge.web.openapi import openapi_3_0
+from bridge.web.operations import OPERATIONS, Operation
+from tests.fuzz.conftest import Fuzz
+from tests.whole.conftest import WAIT, Bridge
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis needs Python 3.11 or newer")
+checks = pytest.importorskip("schemathesis.specs.openapi.checks")
+
+PROBLEM = "application/problem+json"
+AGENTAPI_500 = ("urn:kiro-bridge:agent-busy", "urn:kiro-bridge:empty-prompt")
+"""What AgentAPI answers with 500 though the client could know better (facts/agentapi-contract.md 1.5)."""
+
+PLAIN = [operation for operation in OPERATIONS if not operation.events]
+STREAMS = [operation for operation in OPERATIONS if operation.events and not operation.hidden]
+MODES = ("positive", "negative")
+
+
+def requests_of(operation: Operation, mode: str, bridge: Bridge) -> st.SearchStrategy[Any]:
+    """Return a strategy of requests to an operation, most of them to the session that is there."""
+    schema = schemathesis.openapi.from_dict(openapi_3_0("0.0.0"))
+    described = schema[operation.path][operation.method]
+    mode = schemathesis.GenerationMode(mode)
+    found: st.SearchStrategy[Any] = described.as_strategy(generation_mode=mode)
+    if "{session_id}" in operation.path:
+        known: st.SearchStrategy[Any] = described.as_strategy(
+            generation_mode=mode, path_parameters={"session_id": bridge.session()}
+        )
+        found = known | known | found
+    return found
+
+
+def is_refused_well(reply: requests.Response) -> None:
+    """Check that a refusal says what is wrong, and that the fault is the client's."""
+    assert reply.headers["Content-Type"] == PROBLEM, reply.text
+    problem = reply.json()
+    assert problem["status"] == reply.status_code and problem["title"]
+    assert problem.get("detail") or problem.get("errors"), problem
+    assert reply.status_code < 500 or (reply.request.path_url, problem["type"]) in [
+        ("/message", kind) for kind in AGENTAPI_500
+    ], reply.text
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("operation", PLAIN, ids=lambda operation: operation.id)
+def test_every_request_is_answered_as_documented(
+    fuzz: Fuzz, served: Bridge, operation: Operation, mode: str
+) -> None:
+    conforming = [checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance]
+    if operation.takes and mode == "negative":
+        conforming.append(checks.negative_data_rejection)
+
+    def check(case: Any) -> None:
+        reply = requests.request(**case.as_transport_kwargs(base_url=served.url), timeout=WAIT)
+        case.validate_response(reply, checks=conforming)
+        if reply.status_code != operation.status:
+            is_refused_well(reply)
+
+    fuzz(requests_of(operation, mode, served), check, examples=25)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("operation", STREAMS, ids=lambda operation: operation.id)
+def test_every_stream_begins_or_is_refused(fuzz: Fuzz, served: Bridge, operation: Operation, mode: str) -> None:
+    def check(case: Any) -> None:
+        sent = case.as_transport_kwargs(base_url=served.url)
+        with requests.request(**sent, timeout=WAIT, stream=True) as reply:
+            if reply.status_code == 200:
+                assert reply.headers["Content-Type"] == "text/event-stream"
+            else:
+                is_refused_well(reply)
+
+    fuzz(requests_of(operation, mode, served), check, examples=15)
