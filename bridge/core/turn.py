@@ -38,6 +38,7 @@ from bridge.core.items import (
     TextAppended,
     TurnEnded,
 )
+from bridge.core.prompts import PromptMatch
 from bridge.core.text import squeezed
 
 _OPEN_TOOL_BECOMES: Mapping[Outcome, str] = {
@@ -330,7 +331,7 @@ class TurnMachine:
         prompt = self._prompt
         if prompt is not None and prompt.stage == "recorded" and event.key == prompt.data.get("kiro_key"):
             return []
-        if prompt is not None and "kiro_key" not in prompt.data and _same_prompt(prompt.text(), event.text):
+        if prompt is not None and "kiro_key" not in prompt.data and PromptMatch(prompt.text()).matches(event.text):
             prompt.data["kiro_key"] = event.key
             prompt.stage = "recorded"
             return [ItemPut(prompt.item())]
@@ -401,9 +402,3 @@ def _own_key(key: str, agent: str | None) -> str:
 
 def _ends(event: ToolSeen) -> bool:
     return event.status in TOOL_ENDED
-
-
-def _same_prompt(ours: str, theirs: str) -> bool:
-    """Return whether Kiro's record is of our prompt; Kiro may have wrapped or trimmed it."""
-    mine, its = squeezed(ours), squeezed(theirs)
-    return mine == its or (bool(mine) and mine in its)

@@ -21,14 +21,11 @@ from bridge.core.feed import (
     ToolSeen,
     UsageSeen,
 )
-from bridge.core.text import squeezed
+from bridge.core.prompts import PromptMatch
 from bridge.kiro import loose
 
 CLOCK_SLACK = 2.0
 """Seconds by which a record of our turn may seem older than it: v2 notes whole seconds (facts/kiro-wire.md 18)."""
-
-_PART_LENGTH = 400
-_WHOLE_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -54,24 +51,6 @@ def credits_of(entries: object, field: str) -> float | None:
     costs = [loose.table(one) for one in loose.rows(entries)]
     amounts = [loose.number(cost.get(field)) for cost in costs if "credit" in str(cost.get("unit", "credit")).lower()]
     return loose.total([amount for amount in amounts if amount is not None])
-
-
-class PromptMatch:
-    """Tells our prompt among recorded ones, white space apart."""
-
-    def __init__(self, prompt: str) -> None:
-        self._ours = squeezed(prompt)
-        self.rewritten_by_kiro = prompt.lstrip()[:1] in ("/", "@")
-        """Whether Kiro puts a text of its own in place of the prompt, as it does for commands and MCP prompts."""
-
-    def matches(self, recorded: str) -> bool:
-        """Return whether `recorded` is our prompt: the same, a long beginning of it, or it with more around it."""
-        if not self._ours:
-            return not recorded.strip()
-        theirs = squeezed(recorded)
-        cut = len(theirs) >= _PART_LENGTH and self._ours.startswith(theirs)
-        wrapped = len(self._ours) >= _WHOLE_LENGTH and self._ours in theirs
-        return cut or wrapped or self._ours == theirs
 
 
 class TurnWatch:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from bridge.core.prompts import PromptMatch
 from bridge.kiro import loose, v1_entries
-from bridge.kiro.history import CLOCK_SLACK, PromptMatch
+from bridge.kiro.history import CLOCK_SLACK
 from bridge.kiro.v1_database import Database
 
 _KEPT = 50

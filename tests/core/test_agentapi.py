@@ -21,7 +21,9 @@ def test_a_turn_is_a_prompt_and_one_answer() -> None:
 
 def test_tools_are_one_line_each_and_texts_are_paragraphs() -> None:
     items = [
-        item("text", "I look."), item("tool", "x", 2, kind="read", title="Reading a.py"), item("tool", "", 3, name="shell"),
+        item("text", "I look."),
+        item("tool", "x", 2, kind="read", title="Reading a.py"),
+        item("tool", "", 3, name="shell"),
         item("thought", "hm", 4), item("usage", "", 5), item("text", "Done.", 6),
     ]  # fmt: skip
     assert answer_text(TURN, items) == "I look.\n\n[Tool: read] Reading a.py\n[Tool: other] shell\n\nDone."

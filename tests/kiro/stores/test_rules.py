@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.feed import Notice, ToolSeen, UsageSeen
+from bridge.core.prompts import PromptMatch
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import PromptMatch, Told, TurnEvidence, TurnWatch, credits_of
+from bridge.kiro.history import Told, TurnEvidence, TurnWatch, credits_of
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
