@@ -245,6 +245,13 @@ DIFFERENCES = (
         "it is an error that names the variable, exit code 1",
         "contract 5.3, quirk",
     ),
+    Difference(
+        "stored-times",
+        "3.1",
+        "a loaded message keeps the very text of its time",
+        "it keeps the moment, to the microsecond, and tells it in the server's zone",
+        "times are numbers in the ledger",
+    ),
 )
 _BY_ID = {difference.id: difference for difference in DIFFERENCES}
 

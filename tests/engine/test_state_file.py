@@ -13,7 +13,8 @@ from bridge.engine.state_file import StateFile, StateUnreadable
 from tests.engine.conftest import Bench
 
 SAVED = (
-    '{"version":1,"messages":[{"id":0,"message":"banner \\u003c\\u0026","role":"agent","time":"2026-11-20T05:49:18.530552241Z"},'
+    '{"version":1,"messages":[{"id":0,"message":"banner \\u003c\\u0026","role":"agent",'
+    '"time":"2026-11-20T05:49:18.530552241Z"},'
     '{"id":1,"message":"hi","role":"user","time":"2026-11-20T05:49:20-05:00"},'
     '{"id":2,"message":"hello","role":"agent","time":"2026-11-20T05:49:21.5Z"}],"initial_prompt":"hi","initial_prompt_sent":true}\n'
 )

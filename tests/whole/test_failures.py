@@ -61,32 +61,32 @@ def test_the_database_is_locked_then_vanishes(bridge: Bridge, version: str) -> N
     bridge.one_end_each()
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        ("not-logged-in", "not_logged_in"),
-        ("expired-token", "login_expired"),
-        ("throttled", "throttled"),
-        ("out-of-credits", "out_of_credits"),
-        ("model-unavailable", "model_unavailable"),
-        ("mcp-startup", "mcp_startup_failed"),
-        ("agent-not-found", "agent_not_found"),
-        ("context-overflow", "context_overflow"),
-        ("silent", "no_answer"),
-        ("die", "killed"),
-        ("device-login", "not_logged_in"),
-    ],
-)
-def test_each_failure_is_told_with_cause_and_remedy(engine: Bridge, fault: str, code: str) -> None:
+FAILURES = {
+    "not-logged-in": "not_logged_in",
+    "expired-token": "login_expired",
+    "throttled": "throttled",
+    "out-of-credits": "out_of_credits",
+    "model-unavailable": "model_unavailable",
+    "mcp-startup": "mcp_startup_failed",
+    "agent-not-found": "agent_not_found",
+    "context-overflow": "context_overflow",
+    "silent": "no_answer",
+    "die": "killed",
+    "device-login": "not_logged_in",
+}
+
+
+def test_each_failure_is_told_with_cause_and_remedy(engine: Bridge) -> None:
     engine.start()
-    engine.post(f"!standin fault {fault}")
-    engine.settled()
-    turn = engine.turns()[-1]
-    assert state(engine) == ("failed", code)
-    assert turn["problem"]["cause"] and turn["problem"]["remedy"]
-    assert turn["problem"]["cause"] in engine.answer() and turn["problem"]["remedy"] in engine.answer()
-    assert not engine.running()
-    assert engine.ask("!standin text the next one works") == "the next one works"
+    for fault, code in FAILURES.items():
+        engine.post(f"!standin fault {fault}")
+        engine.settled()
+        assert (fault, *state(engine)) == (fault, "failed", code)
+        problem = engine.turns()[-1]["problem"]
+        assert problem["cause"] and problem["remedy"]
+        assert problem["cause"] in engine.answer() and problem["remedy"] in engine.answer()
+        assert not engine.running()
+        assert engine.ask("!standin text the next one works") == "the next one works"
     engine.one_end_each()
 
 

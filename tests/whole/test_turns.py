@@ -90,9 +90,8 @@ def test_the_first_words_come_long_before_the_end(bridge: Bridge) -> None:
     """With stream-json; the turn is held open until the words have been seen."""
     gate = bridge.work / "gate"
     bridge.start()
-    bridge.post(
-        f"!standin text First words.\n!standin tool shell while [ ! -e {gate} ]; do sleep 0.05; done\n!standin text End."
-    )
+    wait = f"while [ ! -e {gate} ]; do sleep 0.05; done"
+    bridge.post(f"!standin text First words.\n!standin tool shell {wait}\n!standin text End.")
     until(lambda: "First words." in bridge.answer(), "first words")
     assert bridge.get("/status")["status"] == "running"
     gate.touch()

@@ -5,14 +5,13 @@ Whatever is there, a poll returns, what it returns can be written as JSON in UTF
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 import json
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,74 +23,10 @@ from bridge.kiro.stores import TurnReader
 from bridge.kiro.v1_store import V1Reader
 from bridge.kiro.v2_store import V2Reader
 from bridge.kiro.v3_store import V3Reader
+from tests.fuzz.damage import damaged, json_text
 from tests.kiro.stores.writing import CWD, FIXTURES, START, KiroDatabase, append, fixture
 
-_ODD: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    10**400,
-    1e308,
-    float("nan"),
-    "",
-    "\ud800",
-    "x\0y",
-    [],
-    {},
-    [[]],
-    {"text": {"content": 1}},
-    [None, {"Text": 5}],
-)
-DEEP = 3000
-
 _fuzzing = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-
-
-def _places(value: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
-    """Yield (container, key) of everything inside a JSON value."""
-    if depth > 40:
-        return
-    items: list[tuple[Any, Any]] = []
-    if isinstance(value, (dict, list)):
-        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-    for key, inner in items:
-        yield value, key
-        yield from _places(inner, depth + 1)
-
-
-def _damaged(value: Any, dice: random.Random, times: int) -> Any:
-    """Return a copy in which some values are replaced, dropped, doubled or exchanged."""
-    value = copy.deepcopy(value)
-    for _ in range(times):
-        places = list(_places(value))
-        if not places:
-            break
-        (holder, key), (other, other_key) = dice.choice(places), dice.choice(places)
-        action = dice.randrange(4)
-        if action == 0:
-            holder[key] = copy.deepcopy(dice.choice(_ODD))
-        elif action == 1:
-            del holder[key]
-        elif action == 2:
-            holder[key] = copy.deepcopy(other[other_key])
-        elif isinstance(holder, list):
-            holder.insert(key, copy.deepcopy(holder[key]))
-    return value
-
-
-def _text(value: Any, dice: random.Random) -> bytes:
-    """Return JSON text, now and then with deep nesting, a key twice, or bytes cut out."""
-    text = json.dumps(value)
-    action = dice.randrange(6)
-    if action == 0:
-        text = text.replace("null", "[" * DEEP + "]" * DEEP, 1)
-    elif action == 1:
-        text = text.replace("{", '{"data": 7, "data": {}, ', 1)
-    data = text.encode()
-    if action == 2:
-        start = dice.randrange(len(data))
-        data = data[:start] + bytes(dice.randrange(256) for _ in range(3)) + data[start + dice.randrange(9) :]
-    return data
 
 
 def _check(events: list[FeedEvent]) -> None:
@@ -127,8 +62,8 @@ def test_v1(seed: int, times: int, by_id: bool) -> None:
         reader = V1Reader(database.path, CWD, START, "c1" if by_id else None, "look and run", lambda: START + 9)
 
         def put(entries: int, at: float) -> None:
-            value = _damaged({**whole, "history": whole["history"][:entries]}, dice, times)
-            text = _text(value, dice)
+            value = damaged({**whole, "history": whole["history"][:entries]}, dice, times)
+            text = json_text(value, dice)
             if dice.random() < 0.3:
                 database.connection.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?)", (CWD, text))
             else:
@@ -150,7 +85,7 @@ def test_v2(seed: int, times: int, by_id: bool) -> None:
         reader = V2Reader(folder, CWD, START, "s1" if by_id else None, "look and run")
 
         def replace_side() -> None:
-            (folder / "s1.json").write_bytes(_text(_damaged(side, dice, times), dice))
+            (folder / "s1.json").write_bytes(json_text(damaged(side, dice, times), dice))
 
         _play(reader, [replace_side, *_appends(folder / "s1.jsonl", lines, dice, times), replace_side])
 
@@ -170,8 +105,8 @@ def test_v3(seed: int, times: int, by_id: bool) -> None:
             folder.mkdir(parents=True)
             shutil.copy(source / "session.json", folder)
             if dice.random() < 0.5:
-                document = _damaged(fixture("v3/every-type/session.json"), dice, 2)
-                (folder / "session.json").write_bytes(_text(document, dice))
+                document = damaged(fixture("v3/every-type/session.json"), dice, 2)
+                (folder / "session.json").write_bytes(json_text(document, dice))
 
         writes = _appends(folder / "messages.jsonl", lines, dice, times)
         _play(reader, [begin, *_appends(folder / "sub-executions/sub-1.jsonl", subs, dice, times), *writes])
@@ -182,7 +117,7 @@ def _appends(log: Path, records: list[dict[str, Any]], dice: random.Random, time
     if dice.random() < 0.4:
         dice.shuffle(records)
     ends = (b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"")
-    data = b"".join(_text(_damaged(record, dice, times), dice) + dice.choice(ends) for record in records)
+    data = b"".join(json_text(damaged(record, dice, times), dice) + dice.choice(ends) for record in records)
     cuts = sorted({0, len(data), *(dice.randrange(len(data)) for _ in range(dice.randrange(8)))})
 
     def write(start: int, end: int) -> None:

@@ -1,0 +1,79 @@
+"""Every row of the table, once: what it is called, what its figure means, what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `target` is the highest good value of the quantile `share`, in `unit`; None where none was set."""
+
+    key: str
+    title: str
+    unit: str
+    meaning: str
+    target: float | None = None
+    share: float = 0.95
+
+
+_CROWD = "{n} clients follow `/events` of one turn that says ten words a second."
+
+COMPARED = (
+    Row("accept", "prompt accepted", "ms", "`POST /message` on an open connection, sent to whole reply. Ours comes "
+        "after the prompt is safe on disk; AgentAPI's after it has seen its typing on the screen.", 25),
+    Row("begun", "prompt to first word", "ms", "From sending the prompt to the agent's first word on `/events`: "
+        "the start of the agent's process is in ours; AgentAPI's agent runs already."),
+    Row("write", "agent's write to event", "ms", "From telling the agent to write to the text on `/events`. Ours "
+        "writes to Kiro's store only, not to its stream; AgentAPI's to its terminal.", 20),
+    Row("live", "live word to event", "ms", "The same for a word on Kiro's live stream (AgentAPI has one way only, so "
+        "its figure is of the same kind as in the row above)."),
+    Row("stable", "agent's end to `stable`", "ms", "From telling the agent to finish to `stable` on `/events`. Ours "
+        "holds the agent's last writes and the end of its process, up to 2 ms.", 30),
+    Row("status", "`/status` under load", "ms", "`GET /status` on an open connection, 50 a second, during a turn of 20 "
+        "words a second with 100 clients on `/events`. The tail is p99.", 10, 0.99),
+    Row("idle", "idle CPU", "% of a core", "All server processes over ten seconds in which nobody asks anything.", 0.3),
+    Row("quiet", "CPU of a quiet turn", "% of a core", "The same while a turn runs in which the agent says nothing."),
+    Row("rss", "memory, RSS", "MB", "Resident size of all server processes after the turns, shared pages counted in "
+        "each; without the agent.", 80),
+    Row("pss", "memory, PSS", "MB", "The same with shared pages divided among those who share them: what the machine "
+        "really gives."),
+    Row("cold", "cold start", "ms", "From starting the command to the first 200 of `/status`, with an empty home.", 800),
+    *(
+        row
+        for n, target in ((1, None), (100, None), (300, 150.0))
+        for row in (
+            Row(f"crowd{n}", f"{n} clients: delivery", "ms", _CROWD.format(n=n) + " From telling the agent to each "
+                "client having the word; the tail is p99.", target, 0.99),
+            Row(f"lost{n}", f"{n} clients: words lost", "", "Words that some client did not get.", 0),
+            Row(f"load{n}", f"{n} clients: CPU", "% of a core", "All server processes meanwhile."),
+        )
+    ),
+)  # fmt: skip
+
+ALONE = (
+    *(Row(f"v1poll{n}", f"v1 row of {n} MB: poll", "ms", "A look at a database that has not changed.")
+      for n in (1, 5, 20)),
+    *(Row(f"v1new{n}", f"v1 row of {n} MB: new entry", "ms", "A look after Kiro has rewritten the row with one more "
+          "entry: SQLite reads the value, and what is new of it is parsed.", target)
+      for n, target in ((1, None), (5, None), (20, 60.0))),
+    *(Row(f"v2poll{n}", f"v2 file of {n} MB: poll", "ms", "A look at a file that has not changed.")
+      for n in (1, 10, 100)),
+    *(Row(f"v2new{n}", f"v2 file of {n} MB: new entry", "ms", "A look after one more line; the same at any size.")
+      for n in (1, 10, 100)),
+    *(
+        row
+        for n in (100, 10_000, 100_000)
+        for row in (
+            Row(f"start{n}", f"{n:,} items: cold start", "ms", "To the first 200 with a history of that length."),
+            Row(f"page{n}", f"{n:,} items: last page", "ms", "`GET /api/v1/sessions/<id>/items?limit=100`."),
+            Row(f"resume{n}", f"{n:,} items: resume", "ms", "`Last-Event-ID` 50 events back: until the last of them."),
+            Row(f"message{n}", f"{n:,} items: `/messages`", "ms", "AgentAPI's whole list, which has no pages."),
+            Row(f"replay{n}", f"{n:,} items: `/events`", "ms", "AgentAPI's whole replay, until its status event."),
+        )
+    ),
+    Row("growth", "ledger growth per turn", "KB", "Bytes of the ledger's files per turn, after closing, of turns with "
+        "a prompt of 0.2 KB and an answer of 2 KB that came in 40 pieces."),
+)  # fmt: skip
+
+ROWS = (*COMPARED, *ALONE)

@@ -1,0 +1,161 @@
+"""A bridge whose processes can be looked at and hurt, and prompts whose answers can be told apart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.faults.invariants import Memory, verify
+from tests.leaks import parent_of
+from tests.whole.conftest import WAIT, Bridge, until
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a living process holds: open descriptors, threads, resident memory in MB (now and at its highest)."""
+
+    descriptors: int
+    threads: int
+    resident: float
+    highest: float
+
+    def beside(self, before: Usage) -> dict[str, str]:
+        """Return both looks for a report."""
+        return {
+            "descriptors": f"{before.descriptors}->{self.descriptors}",
+            "threads": f"{before.threads}->{self.threads}",
+            "rss_mb": f"{before.resident:.0f}->{self.resident:.0f}",
+            "rss_peak_mb": f"{self.highest:.0f}",
+        }
+
+
+class FaultBridge(Bridge):
+    """A bridge with everything that was accepted by it, over all its lives."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.env.pop("KIRO_STANDIN_TOKEN_DELAY")
+        self.accepted: list[str] = []
+        self.doubtful: list[str] = []
+        self.memory = Memory()
+
+    def ledger_path(self) -> Path:
+        return self.home / ".local" / "state" / "kiro-bridge" / "ledger.sqlite3"
+
+    def master(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """Return the serving processes: the master's children."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and parent_of(int(entry.name)) == self.master():
+                    found.append(int(entry.name))
+        return found
+
+    def worker(self) -> int:
+        workers = until(self.workers, "a worker runs")
+        assert isinstance(workers, list)
+        return int(workers[0])
+
+    def usage(self) -> Usage:
+        """Return what the serving process holds now."""
+        place = Path("/proc") / str(self.worker())
+        lines = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines() if ":" in line)
+        resident, highest = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+        return Usage(len(os.listdir(place / "fd")), len(os.listdir(place / "task")), resident, highest)
+
+    def no_leak_since(self, before: Usage, *, spare: int = 12) -> Usage:
+        """Wait until no more is held than before, but for `spare` pooled connections and threads; return what is."""
+
+        def settled() -> Usage | None:
+            now = self.usage()
+            fine = now.descriptors <= before.descriptors + spare and now.threads <= before.threads + spare
+            return now if fine else None
+
+        held = until(settled, f"the worker gives back what it took: {before} and now {self.usage()}")
+        assert isinstance(held, Usage)
+        return held
+
+    def launch(self) -> None:
+        """Start it without waiting for anything."""
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bridge", "serve", "--port", "0"],
+                cwd=self.work, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def answers(self) -> bool:
+        """Return whether the bridge answers and has started."""
+        try:
+            return requests.get(self.url + "/status", timeout=WAIT).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def send(self, text: str) -> bool:
+        """Post a prompt to a bridge that may die of it; return whether it was accepted."""
+        self.doubtful.append(text)
+        try:
+            reply = requests.post(self.url + "/message", json={"type": "user", "content": text}, timeout=WAIT)
+        except requests.RequestException:
+            return False
+        assert reply.status_code == 200, reply.text
+        self.doubtful.remove(text)
+        self.accepted.append(text)
+        return True
+
+    def hurt(self, *pids: int) -> None:
+        """End processes at once."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def crash(self) -> None:
+        """End the whole bridge at once and see that both of its processes are gone."""
+        workers = self.workers()
+        self.kill()
+        until(lambda: not any(alive(pid) for pid in workers), "the worker goes with its master")
+
+    def verify(self) -> None:
+        """Check every invariant, with the bridge living and at rest."""
+        self.settled()
+        until(lambda: not self.running(), f"nothing survives: {self.running()}")
+        verify(self.ledger_path(), self.home, self.accepted, self.doubtful, self.memory, self.messages())
+
+    def time_status(self) -> float:
+        """Return how long `/status` took, in seconds."""
+        began = time.monotonic()
+        assert requests.get(self.url + "/status", timeout=WAIT).status_code == 200
+        return time.monotonic() - began
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that only waits to be collected does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def prompt(number: int, chance: random.Random, *, pace: float = 0.01, tools: int = 1) -> str:
+    """Return a prompt unlike all others, whose answer is several marked texts with tools between them.
+
+    The marks `<number.n>` stand once each in the answer.
+    """
+    lines = [f"Turn {number}.", "!standin chunks 4", f"!standin delay {pace:g}"]
+    for step in range(tools):
+        lines.append(f"!standin text <{number}.{step}> {'word ' * chance.randint(1, 30)}")
+        lines.append(f"!standin tool shell sleep {chance.uniform(0, 8 * pace):.3f}; echo out {number}.{step}")
+    lines.append(f"!standin text <{number}.{tools}> the end of {number}")
+    return "\n".join(lines)
