@@ -1,6 +1,6 @@
 """The terminal program that the real AgentAPI hosts: the same commands as `bench/agents/kiro-cli`, on a screen.
 
-It shows what is typed, says `begun` at Enter, and prints what the named pipe given as its argument says, at once. It
+It shows what is typed, says `begun` and a number at Enter (AgentAPI takes lines that stood there before for old ones), and prints what the named pipe given as its argument says, at once. It
 lives as long as the server, so that the start of its interpreter is not measured.
 """
 
@@ -23,13 +23,15 @@ class Agent:
     def __init__(self) -> None:
         self.typed = b""
         self.said = b""
+        self.turns = 0
 
     def key(self, data: bytes) -> None:
         """Show what is typed; a carriage return outside a paste sends it."""
         self.typed += data
         if data.endswith(b"\r"):
             self.typed = b""
-            show("\x1b[2J\x1b[Hbegun\n")
+            self.turns += 1
+            show(f"\x1b[2J\x1b[Hbegun {self.turns}\n")
         else:
             plain = self.typed.replace(b"\x1b[200~", b"").replace(b"\x1b[201~", b"").decode(errors="replace")
             show("\r\x1b[K> " + "".join(letter for letter in plain if letter.isprintable()))

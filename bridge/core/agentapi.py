@@ -31,13 +31,17 @@ class Message:
 
 
 def turn_messages(turn: Turn, items: Iterable[Item]) -> list[Message]:
-    """Return the messages of a turn: the prompt, if there is one, and the answer, which may still be empty."""
+    """Return the messages of a turn: the prompt, if there is one, and the answer, which may still be empty.
+
+    As in AgentAPI's ACP mode an answer has the time its turn began; an imported one keeps its own.
+    """
     messages = []
     if turn.prompt or turn.origin != "import":
         messages.append(Message(turn.message_id, "user", turn.prompt, turn.accepted_at))
     answer = answer_text(turn, items)
     if answer or turn.origin != "import":
-        messages.append(Message(turn.message_id + 1, "agent", answer, turn.accepted_at))
+        at = turn.ended_at if turn.origin == "import" and turn.ended_at is not None else turn.accepted_at
+        messages.append(Message(turn.message_id + 1, "agent", answer, at))
     return messages
 
 

@@ -34,8 +34,8 @@ def is_sound(events: list[FeedEvent]) -> None:
         json.dumps(dataclasses.asdict(event), allow_nan=False, ensure_ascii=False).encode()
 
 
-def update(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "sessionUpdate", "data": {"sessionId": "s1", "update": {"sessionUpdate": kind, **fields}}}
+def update(what: str, /, **fields: Any) -> dict[str, Any]:
+    return {"type": "sessionUpdate", "data": {"sessionId": "s1", "update": {"sessionUpdate": what, **fields}}}
 
 
 KIRO = {"kiro": {"replayId": "r1", "toolName": "shell", "agentSubtaskId": None}}
@@ -107,7 +107,7 @@ def test_terminal_output(fuzz: Fuzz, kind: type[ClassicOutput] | type[TextOutput
         events += parser.close()
         is_sound(events)
         text = "".join(getattr(event, "text", "") for event in events)
-        assert not any(ord(c) < 32 and c not in "\n\t" or 0x7F <= ord(c) < 0xA0 for c in text), repr(text)
+        assert not any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 for c in text), repr(text)
 
     fuzz(st.lists(pieces, max_size=40), check, examples=300)
 
