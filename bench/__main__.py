@@ -27,7 +27,7 @@ class Effort:
     turns: int = 8
     slow_turns: int = 4
     starts: int = 3
-    seconds: float = 10.0
+    seconds: float = 6.0
     requests: int = 150
     words: int = 40
     crowds: tuple[int, ...] = (1, 100, 300)

@@ -21,7 +21,7 @@ from bench.servers import ROOT, Server
 from bench.turns import begun
 from bench.wire import Link, Stream
 
-_WORD = re.compile(rb"\bw(\d+|END)\.")
+_WORD = re.compile(rb"w(\d+|END)\.")
 _KEPT = 65_536
 _SILENCE = 10.0
 _PAUSE = threading.Event()

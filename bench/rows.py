@@ -32,7 +32,7 @@ COMPARED = (
         "holds the agent's last writes and the end of its process, up to 2 ms.", 30),
     Row("status", "`/status` under load", "ms", "`GET /status` on an open connection, 50 a second, during a turn of 20 "
         "words a second with 100 clients on `/events`. The tail is p99.", 10, 0.99),
-    Row("idle", "idle CPU", "% of a core", "All server processes over ten seconds in which nobody asks anything.", 0.3),
+    Row("idle", "idle CPU", "% of a core", "All server processes over some seconds in which nobody asks anything.", 0.3),
     Row("quiet", "CPU of a quiet turn", "% of a core", "The same while a turn runs in which the agent says nothing."),
     Row("rss", "memory, RSS", "MB", "Resident size of all server processes after the turns, shared pages counted in "
         "each; without the agent.", 80),

@@ -139,7 +139,7 @@ def test_4_1_reads_a_file_of_the_other_server(workshop: Workshop, tmp_path: Path
     assert [(m["id"], m["content"], m["role"]) for m in told] == [(m["id"], m["message"], m["role"]) for m in STORED]
     exact = server.pick("stored-times", agentapi=True, bridge=False)
     same_time: Callable[[str], object] = str if exact else microseconds
-    assert [same_time(m["time"]) for m in told] == [same_time(m["time"]) for m in STORED]
+    assert [same_time(str(m["time"])) for m in told] == [same_time(str(m["time"])) for m in STORED]
     with server.events() as stream:
         # A subscriber that comes during the load sees message 0 twice and goes by the id.
         stored = {entry["id"]: entry["message"] for entry in STORED}
