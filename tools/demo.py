@@ -63,8 +63,9 @@ def choose(settings: Settings) -> tuple[dict[str, str], str]:
         "KIRO_CLI_PATH": os.fspath(STANDIN),
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
     }
+    env.setdefault("KIRO_BRIDGE_TRUST_ALL_TOOLS", "true")
     return env, (
-        "No kiro-cli was found: using the STAND-IN, which only plays Kiro; no model answers.\n"
+        "No kiro-cli was found: using the STAND-IN, which only plays Kiro; no model answers. Its tools are trusted here.\n"
         f"Its conversations are in {DEMO_HOME}. To use the real one, install it or set KIRO_CLI_PATH."
     )
 

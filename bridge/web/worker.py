@@ -1,21 +1,31 @@
 """gunicorn's threaded worker, able to give a connection away.
 
-Invariant: a connection is owned by exactly one party: by gunicorn until `Detached` is raised, by the broadcaster
-afterwards.
+Invariants: a connection is owned by exactly one party: by gunicorn until `Detached` is raised, by the broadcaster
+afterwards. A thread is given to a request only once its whole head is here, and half of the threads are kept for
+requests whose body is here or that have none (see `bridge.web.bodies`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import logging
 import signal
 import sys
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from bridge.web.arrivals import Arrivals, Head
+
+log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
+_PAUSE = 0.05
+"""Seconds without new connections after one could not be taken."""
 
 
 class Detached(Exception):
@@ -35,6 +45,49 @@ wsgi.Response = NamelessResponse
 
 class BridgeWorker(ThreadWorker):  # type: ignore[misc]
     """Serves requests in threads and forgets connections that were given away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arrivals: Arrivals | None = None
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return as many threads as the setting says, and as many again for bodies that are slow to come."""
+        return ThreadPoolExecutor(max_workers=2 * self.cfg.threads)
+
+    def accept(self, listener: Any) -> None:
+        """Take a new connection; when there is no descriptor left for it, the oldest that said nothing goes."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            log.warning("a connection could not be taken: %s", error.strerror)
+            if not self._heads().drop_oldest():
+                time.sleep(_PAUSE)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a thread to the next request of a connection as soon as its head is whole."""
+        self._heads().expect(conn)
+
+    def murder_pending(self) -> None:
+        """End connections whose request does not come: those that are late, and all when the worker stops."""
+        super().murder_pending()
+        self._heads().drop_late(everything=not self.alive)
+
+    def _heads(self) -> Arrivals:
+        if self._arrivals is None:
+            self._arrivals = Arrivals(self.poller, self._arrived, self._gone)
+        return self._arrivals
+
+    def _arrived(self, conn: TConn, head: Head) -> None:
+        conn.init()
+        conn.parser.unreader.unread(bytes(head.data))
+        conn.data_ready = True
+        super().enqueue_req(conn)
+
+    def _gone(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
 
     def init_process(self) -> None:
         """Start serving; when the master is killed, this process goes with it at once, and its ledger with it."""
