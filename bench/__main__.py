@@ -39,7 +39,7 @@ class Effort:
     ledger_turns: int = 100
 
 
-QUICK = Effort(1, 2, 1, 1, 0.2, 5, 3, (1, 5), 5, (1,), (1,), (100,), 2, 3)
+QUICK = Effort(1, 2, 1, 1, 0.2, 5, 3, (1,), 5, (1,), (1,), (100,), 2, 3)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

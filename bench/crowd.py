@@ -1,8 +1,8 @@
 """Many clients of `/events` in a process of their own, so that reading them delays nobody who measures.
 
-`python -m bench.crowd URL COUNT`: prints `ready` when all are told the status, then, once each has seen the word `wEND.`
-or nothing has come for ten seconds, one JSON object: for each word the times (monotonic) at which clients had it, and how many
-words are missing.
+`python -m bench.crowd URL COUNT`: prints `ready` when all are told the status, then, once each has seen the word
+`wEND.` or nothing has come for ten seconds, one JSON object: for each word the times (monotonic) at which clients had
+it, and how many words are missing.
 """
 
 from __future__ import annotations

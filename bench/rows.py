@@ -17,7 +17,7 @@ class Row:
     share: float = 0.95
 
 
-_CROWD = "{n} clients follow `/events` of one turn that says ten words a second."
+_CROWD = "That many clients follow `/events` of one turn that says ten words a second."
 
 COMPARED = (
     Row("accept", "prompt accepted", "ms", "`POST /message` on an open connection, sent to whole reply. Ours comes "
@@ -32,21 +32,21 @@ COMPARED = (
         "holds the agent's last writes and the end of its process, up to 2 ms.", 30),
     Row("status", "`/status` under load", "ms", "`GET /status` on an open connection, 50 a second, during a turn of 20 "
         "words a second with 100 clients on `/events`. The tail is p99.", 10, 0.99),
-    Row("idle", "idle CPU", "% of a core", "All server processes over some seconds in which nobody asks anything.", 0.3),
+    Row("idle", "idle CPU", "% of a core", "All server processes over seconds in which nobody asks anything.", 0.3),
     Row("quiet", "CPU of a quiet turn", "% of a core", "The same while a turn runs in which the agent says nothing."),
     Row("rss", "memory, RSS", "MB", "Resident size of all server processes after the turns, shared pages counted in "
         "each; without the agent.", 80),
     Row("pss", "memory, PSS", "MB", "The same with shared pages divided among those who share them: what the machine "
         "really gives."),
-    Row("cold", "cold start", "ms", "From starting the command to the first 200 of `/status`, with an empty home.", 800),
+    Row("cold", "cold start", "ms", "From the start of the command to the first 200 of `/status`; an empty home.", 800),
     *(
         row
-        for n, target in ((1, None), (100, None), (300, 150.0))
+        for n, who, target in ((1, "1 client", None), (100, "100 clients", None), (300, "300 clients", 150.0))
         for row in (
-            Row(f"crowd{n}", f"{n} clients: delivery", "ms", _CROWD.format(n=n) + " From telling the agent to each "
-                "client having the word; the tail is p99.", target, 0.99),
-            Row(f"lost{n}", f"{n} clients: words lost", "", "Words that some client did not get.", 0),
-            Row(f"load{n}", f"{n} clients: CPU", "% of a core", "All server processes meanwhile."),
+            Row(f"crowd{n}", f"{who}: delivery", "ms", _CROWD + " From telling the agent to each client having the "
+                "word; the tail is p99.", target, 0.99),
+            Row(f"lost{n}", f"{who}: words lost", "", "Words that some client did not get.", 0),
+            Row(f"load{n}", f"{who}: CPU", "% of a core", "All server processes meanwhile."),
         )
     ),
 )  # fmt: skip

@@ -14,12 +14,13 @@ from typing import Any
 from bench.figures import Results
 from bench.table import BRIDGE
 from bridge.core.feed import Engine, FeedEvent, MessageRecorded
+from bridge.core.ports import StoreReader
 from bridge.kiro.locations import find_locations
-from bridge.kiro.stores import StoreReader, open_reader
+from bridge.kiro.stores import open_reader
 
 MEGA = 1_000_000
-_ENTRY = 20_000
-"""Bytes of one entry of a history: an answer with some code in it."""
+_ANSWER = 150 * 'def found(rows):\n    return f"{rows[0]}: ✓"  # \'done\' - naïve\n\n'
+"""About 10 KB with what JSON has to escape and what ASCII does not have, as answers with code do."""
 
 _SCHEMA = """CREATE TABLE conversations_v2 (key TEXT NOT NULL, conversation_id TEXT NOT NULL, value TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (key, conversation_id));
@@ -58,7 +59,9 @@ def v1(home: Path, megabytes: int, rounds: int, results: Results) -> None:
     """Measure a row of that size in a database of engine v1."""
     home.mkdir()
     started = time.time()
-    history = [_entry(f"old{n}", "x" * _ENTRY, started - 9e4) for n in range(megabytes * MEGA // _ENTRY)]
+    old = _entry("old", _ANSWER, started - 9e4)
+    count = megabytes * MEGA // len(_json(old).encode())
+    history = [_entry(f"old{n}", _ANSWER, started - 9e4) for n in range(count)]
     with closing(sqlite3.connect(home / "data.sqlite3", isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         database.executescript(_SCHEMA)
@@ -69,7 +72,7 @@ def v1(home: Path, megabytes: int, rounds: int, results: Results) -> None:
 
         def put(number: int) -> None:
             value = {"conversation_id": "big", "next_message": None, "history": history, "latest_summary": None}
-            row = (os.path.realpath(home), "big", json.dumps(value), 1, int(started * 1000) + number)
+            row = (os.path.realpath(home), "big", _json(value), 1, int(started * 1000) + number)
             database.execute("INSERT OR REPLACE INTO conversations_v2 VALUES (?, ?, ?, ?, ?)", row)
 
         put(-1)
@@ -94,9 +97,9 @@ def v2(home: Path, megabytes: int, rounds: int, results: Results) -> None:
     folder.mkdir(parents=True)
     side = {"session_id": "big", "cwd": os.path.realpath(home), "created_at": "2026-01-01T00:00:00Z"}
     (folder / "big.json").write_text(json.dumps(side))
-    line = _line("AssistantMessage", "old", "x" * _ENTRY)
+    line = _line("AssistantMessage", "old", _ANSWER)
     with open(folder / "big.jsonl", "ab") as log:
-        for _ in range(megabytes * MEGA // _ENTRY):
+        for _ in range(megabytes * MEGA // len(line)):
             log.write(line)
         log.flush()
 
@@ -114,4 +117,8 @@ def v2(home: Path, megabytes: int, rounds: int, results: Results) -> None:
 
 def _line(kind: str, key: str, text: str, **more: Any) -> bytes:
     data = {"message_id": key, "content": [{"kind": "text", "data": text}], **more}
-    return json.dumps({"version": "v1", "kind": kind, "data": data}).encode() + b"\n"
+    return _json({"version": "v1", "kind": kind, "data": data}).encode() + b"\n"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

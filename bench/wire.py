@@ -49,7 +49,7 @@ class Stream:
 
     def __init__(self, url: str, path: str, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
-        self.sock = socket.create_connection((parts.hostname, parts.port), timeout=WAIT)
+        self.sock = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=WAIT)
         lines = [f"GET {path} HTTP/1.1", f"Host: {parts.netloc}", "Accept: text/event-stream"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode())

@@ -1,7 +1,8 @@
-"""The command line: `kiro-bridge serve`, `kiro-bridge settings`.
+"""The command line: `kiro-bridge serve`, `kiro-bridge settings`, and the commands of other rooms.
 
-Invariant: flags are made from the declared settings, none is named here. Exit codes: 0 done, 1 a setting or the start
-failed, 2 the command line itself is wrong; the reason stands on stderr in a line that begins with `error:`.
+Invariant: flags are made from the declared settings, none is named here; a room adds its commands by itself. Exit
+codes: 0 done, 1 a setting or the start failed, 2 the command line itself is wrong, that of the user's own script when
+one failed; the reason stands on stderr in a line that begins with `error:`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, NoReturn
 from bridge import __version__
 from bridge.errors import BridgeError, UsageError
 from bridge.piped_prompt import read_piped_prompt
+from bridge.provision import commands as provision_commands
 from bridge.settings import SETTINGS, Setting, Settings, load, unknown_variables
 from bridge.settings.kinds import YesNo
-from bridge.settings.reference import effective
+from bridge.terminal import command as terminal_command
 
 PROGRAM = "kiro-bridge"
 AGENTAPI_VERSION = "0.12.1"
@@ -32,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     try:
         known, others = split(parser, words)
+        if room_command := known.pop("room_command", None):
+            if others:
+                raise UsageError(f"the words {' '.join(others)!r} mean nothing to this command.")
+            return int(room_command(argparse.Namespace(**known)))
         command: Callable[[Settings, list[str]], int] | None = known.pop("command", None)
         if command is None:
             parser.print_help()
@@ -67,6 +73,8 @@ def show_settings(settings: Settings, others: list[str]) -> int:
     """Print every setting in force and where it came from, in the form of a settings file."""
     if others:
         raise UsageError(f"the command settings takes no words, and was given {' '.join(others)!r}.")
+    from bridge.settings.reference import effective  # with PyYAML, which the server does not need
+
     print(effective(settings), end="")
     return 0
 
@@ -113,6 +121,8 @@ def build_parser() -> Parser:
         )
         command.set_defaults(command=run)
         add_flags(command)
+    provision_commands.add_commands(commands, PROGRAM)
+    terminal_command.add_command(commands, PROGRAM)
     return parser
 
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE_ENGINE = frozenset({"core", "errors", "files", "settings"})
-BELOW_CLI = frozenset({"core", "engine", "errors", "files", "kiro", "ledger", "logs", "pidfile", "settings"})
+BELOW_CLI = frozenset({"coder", "core", "engine", "errors", "files", "kiro", "ledger", "logs", "pidfile", "settings"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "files": frozenset(),
@@ -21,12 +21,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "piped_prompt": frozenset(),
     "pidfile": frozenset({"errors", "files"}),
     "settings": frozenset({"errors"}),
+    "coder": BESIDE_ENGINE,
     "core": frozenset({"errors"}),
     "kiro": BESIDE_ENGINE,
     "ledger": BESIDE_ENGINE,
     "engine": BESIDE_ENGINE | {"ledger"},
+    "provision": BESIDE_ENGINE | {"coder", "kiro", "pidfile"},
+    "terminal": frozenset({"core", "errors", "settings"}),
     "web": BELOW_CLI,
-    "cli": BELOW_CLI | {"piped_prompt", "web"},
+    "cli": BELOW_CLI | {"piped_prompt", "provision", "terminal", "web"},
     "__main__": frozenset({"cli"}),
 }
 MEETING_PLACES = frozenset({"bridge.web.assembly", "bridge.web.transports"})

@@ -331,6 +331,13 @@ FILE_FAULTS = [
     ("port: 1\n---\nport: 2\n", "line 2: the file is not YAML"),
     ("port: !!python/object:os.system x\n", "the file is not YAML"),
     ("model: \a\n", "the file is not YAML"),
+    ("port: " + "[" * 5000, "the file is nested too deeply"),
+    ("port: 1\nmodel: 2026-13-45\n", "line 2: the value cannot be read (month must be in 1..12); put it in quotes"),
+    ("model: !!timestamp x\n", "line 1: the value cannot be read"),
+    ("heartbeat: !!float x\n", "line 1: the value cannot be read"),
+    ("port: !!int ''\n", "line 1: the value cannot be read"),
+    (f"port: {'9' * 6000}\n", "line 1: the value cannot be read"),
+    (f"allowed_hosts: [0x{'f' * 6000}]\n", "line 1: the value cannot be read"),
 ]
 
 
@@ -350,6 +357,9 @@ FILE_TYPE_FAULTS = [
     ("allowed_hosts: a\n", "allowed_hosts", "it must be a list of texts"),
     ("trust_tools: [1]\n", "trust_tools", "it must be a list of texts"),
     ("workdir: ''\n", "workdir", "it must name a directory"),
+    ('workdir: "\\ud800"\n', "workdir", "a character that no path can hold"),
+    ('initial_prompt: "\\ud800"\n', "initial_prompt", "it must be UTF-8 text"),
+    ("ledger: ''\n", "ledger", "it must name a path"),
 ]
 
 
@@ -359,6 +369,21 @@ def test_wrong_type_in_the_file_names_the_line(tmp_path: Path, text: str, name: 
     assert told.startswith(f"setting {name} cannot be ")
     assert f"(from file {tmp_path / 'bridge.yaml'}, line 1): " in told
     assert reason in told
+
+
+@pytest.mark.parametrize("name", ["state_dir", "ledger"])
+def test_path_that_is_needed_cannot_be_empty(name: str) -> None:
+    assert "it must name a path" in refused({name: [""]})
+
+
+def test_raw_bytes_in_the_environment_are_no_text() -> None:
+    """Python hands on what is not UTF-8 as half characters, which neither the ledger nor HTTP can hold."""
+    assert "it must be UTF-8 text" in refused(env={"AGENTAPI_INITIAL_PROMPT": "\udcff"})
+    assert loaded(env={"KIRO_BRIDGE_LEDGER": "/\udcff"}).ledger == Path("/\udcff")
+
+
+def test_tag_does_not_hide_a_name(tmp_path: Path) -> None:
+    assert loaded(config(tmp_path, "!!binary port: 4000\n")).port == 4000
 
 
 def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The terminal program that the real AgentAPI hosts: the same commands as `bench/agents/kiro-cli`, on a screen.
 
-It shows what is typed, says `begun` and a number at Enter (AgentAPI takes lines that stood there before for old ones), and prints what the named pipe given as its argument says, at once. It
-lives as long as the server, so that the start of its interpreter is not measured.
+It shows what is typed, says `begun` and a number at Enter (AgentAPI takes lines that stood there before for old ones),
+and prints what the named pipe given as its argument says, at once. It lives as long as the server, so that the start of
+its interpreter is not measured.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from typing import Any
 from bridge.core.agentapi import Message, turn_messages
 from bridge.files import replace_file
 from bridge.ledger import ImportedMessage, Ledger
+from bridge.ledger.imports import HIGHEST_ID
+from bridge.ledger.rows import clean
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class StateFile:
         self._path = path
         self._ledger = ledger
         self._session_id = session_id
-        self._written: str | None = None
+        self._written: tuple[int, str, bool] | None = None
         self._unreadable = False
 
     def load(self) -> SavedState:
@@ -65,23 +67,24 @@ class StateFile:
             raise
 
     def save(self, initial_prompt: str, sent: bool) -> bool:
-        """Write the conversation if it has changed since the last call; return whether it was written.
+        """Write the conversation if the ledger has changed since the last call; return whether it was written.
 
         Raises OSError when that is not possible; the old file is untouched then.
         """
-        text = "".join(self._lines(initial_prompt, sent))
-        if text == self._written:
+        state = (self._ledger.last_seq(), initial_prompt, sent)
+        if state == self._written:
             return False
+        text = "".join(self._lines(initial_prompt, sent))
         if self._unreadable:
             self._path.replace(self._path.with_name(self._path.name + UNREADABLE))
             self._unreadable = False
         replace_file(self._path, text.encode("utf-8", "replace"), durable=True)
-        self._written = text
+        self._written = state
         return True
 
     def settle(self, initial_prompt: str, sent: bool) -> None:
-        """Take the conversation as it is now for what the file holds."""
-        self._written = "".join(self._lines(initial_prompt, sent))
+        """Take the conversation as it is now for what the file holds. Costs the same whatever its length."""
+        self._written = (self._ledger.last_seq(), initial_prompt, sent)
 
     def _lines(self, initial_prompt: str, sent: bool) -> Iterator[str]:
         yield f'{{"version":{VERSION},"messages":['
@@ -116,11 +119,11 @@ def _parse(text: str) -> SavedState:
     if not isinstance(state, dict):
         raise StateUnreadable("failed to unmarshal state (corrupted or invalid JSON): expected an object")
     if state.get("version") != VERSION:
-        raise StateUnreadable(f"unsupported state file version {state.get('version')} (expected {VERSION})")
+        raise StateUnreadable(f"unsupported state file version {state.get('version')!r} (expected {VERSION})")
     prompt = state.get("initial_prompt")
     return SavedState(
         tuple(_parse_messages(state.get("messages"))),
-        prompt if isinstance(prompt, str) else "",
+        clean(prompt) if isinstance(prompt, str) else "",
         state.get("initial_prompt_sent") is True,
     )
 
@@ -131,9 +134,9 @@ def _parse_messages(messages: object) -> Iterator[ImportedMessage]:
         try:
             number, text, role = int(message["id"]), str(message["message"]), str(message["role"])
             at = _seconds(str(message["time"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateUnreadable(f"failed to unmarshal state: a message is not usable: {error!r}") from error
-        if number <= last or role not in ("user", "agent"):
+        if not last < number < HIGHEST_ID or role not in ("user", "agent"):
             raise StateUnreadable(f"failed to unmarshal state: message {number} has a wrong id or role")
         last = number
         yield ImportedMessage(number, role, text, at)
@@ -144,4 +147,6 @@ def _seconds(time: str) -> float:
     stem, zone = (time[:-1], "+00:00") if time.endswith("Z") else (time[:-6], time[-6:])
     whole, _, fraction = stem.partition(".")
     moment = datetime.fromisoformat(f"{whole}.{(fraction + '000000')[:6]}{zone}")
+    if not 1 < moment.year < 9999:
+        raise ValueError(f"{time!r} is a time that cannot be told in every time zone")
     return moment.timestamp()

@@ -284,4 +284,5 @@ def _problem(rule: _Rule, said: str) -> Problem:
 
 def _with_quote(cause: str, said: str) -> str:
     words = quoted(said)
-    return f"{cause} It said: {words}" if words else cause
+    stop = "" if words.endswith((".", "!", "?", "…", '"')) else "."  # the remedy follows
+    return f"{cause} It said: {words}{stop}" if words else cause

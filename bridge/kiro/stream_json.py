@@ -177,7 +177,7 @@ class StreamJson:
             self._metered[agent] = (metering, duration)
             self._credits[agent] = self._credits.get(agent, 0.0) + _credits(metering, "value")
         usage = UsageSeen(
-            credits=self._credits.get(agent),
+            credits=loose.number(self._credits.get(agent)),
             context_percent=loose.number(data.get("contextUsagePercentage")),
             duration_ms=duration,
             agent=agent,
@@ -248,7 +248,7 @@ class StreamJson:
         elif note.get("kind") == "turn_completion":
             summaries = note.get("promptTurnSummaries")
             spent = _credits(summaries, "usage") if isinstance(summaries, list) else None
-            events.append(UsageSeen(spent, duration_ms=loose.whole(note.get("elapsedTime")), agent=agent))
+            events.append(UsageSeen(loose.number(spent), duration_ms=loose.whole(note.get("elapsedTime")), agent=agent))
         elif note.get("kind") == "pending_interaction":
             text = "Kiro asks something that a run without a terminal cannot answer."
             events.append(Notice("pending_interaction", text, "warning"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from bridge.core.feed import FeedEvent, MessageRecorded, Notice, PromptRecorded, ToolSeen, UsageSeen
 from bridge.kiro import loose, tool_results
+from bridge.kiro.growing import GrowingObject
 from bridge.kiro.history import TurnWatch, credits_of
 
 _TIMED_OUT = "Response timed out - message took too long to generate"
@@ -38,9 +39,9 @@ class Conversation:
     credits: float | None
 
 
-def conversation(value: bytes | str) -> Conversation:
-    """Return the conversation in a row's value. Raises loose.NotJson when it is not a JSON object."""
-    state = loose.parsed(value)
+def conversation(value: bytes, row: GrowingObject) -> Conversation:
+    """Return the conversation in a row's value; `row` reads its versions. Raises loose.NotJson for no JSON object."""
+    state = row.parsed(value)
     if not isinstance(state, dict):
         raise loose.NotJson("It is not an object.")
     history = loose.rows(state.get("history"))

@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 from bridge.core.prompts import PromptMatch
 from bridge.kiro import loose, v1_entries
+from bridge.kiro.growing import GrowingObject
 from bridge.kiro.history import CLOCK_SLACK
 from bridge.kiro.v1_database import Database
 
@@ -63,6 +64,7 @@ class V1Search:
         self._reads: dict[str, _Read] = {}
         self._legacy = _Legacy()
         self._strangers: dict[str | None, Found] = {}
+        self._row: tuple[str | None, GrowingObject] = (None, GrowingObject())
 
     def note_present(self) -> dict[str, int]:
         """Note the folder's conversations, and return the newest 50 of them with their `updated_at` in milliseconds."""
@@ -180,8 +182,10 @@ class V1Search:
         return self._parsed(value, kiro_id)
 
     def _parsed(self, value: bytes, kiro_id: str | None) -> Found:
+        if self._row[0] != kiro_id:
+            self._row = (kiro_id, GrowingObject())
         try:
-            conversation = v1_entries.conversation(value)
+            conversation = v1_entries.conversation(value, self._row[1])
         except loose.NotJson:
             return Found(None, new=False)
         conversation = replace(conversation, id=kiro_id or conversation.id)

@@ -14,7 +14,7 @@ from bridge.core.items import Item
 from bridge.errors import LedgerError
 from bridge.ledger.changes import Batch, NewTurn
 
-_HIGHEST_ID = 1 << 53
+HIGHEST_ID = 1 << 53
 """Where JavaScript's whole numbers end: a client could not tell ids above it apart."""
 
 
@@ -42,7 +42,7 @@ def check(messages: Sequence[ImportedMessage], free: int) -> None:
     for message in messages:
         if message.role not in ("user", "agent"):
             raise _refused(f"message {message.id} has the role '{message.role}'; it must be 'user' or 'agent'")
-        if not lowest <= message.id < _HIGHEST_ID:
+        if not lowest <= message.id < HIGHEST_ID:
             raise _refused(f"message {message.id} must have an id from {lowest} on, below 2^53")
         lowest = message.id + 1
 

@@ -85,7 +85,7 @@ def item_of(row: sqlite3.Row, appended: str) -> StoredItem:
         kind=row["kind"],
         position=row["position"],
         text=row["text"] + appended,
-        data=json.loads(row["data"]),
+        data=json.loads(row["data"]) if row["data"] != "{}" else {},
         final=bool(row["final"]),
         recorded=bool(row["recorded"]),
     )

@@ -30,6 +30,7 @@ from bridge.settings.kinds import (
 
 KIRO = "Kiro"
 SERVER = "Server"
+CODER = "Coder"
 FILES = "Files"
 AGENTAPI = "Accepted for AgentAPI"
 
@@ -37,6 +38,11 @@ AGENT_TYPES = (
     *("claude", "goose", "aider", "codex", "gemini", "copilot", "amp", "auggie", "opencode", "custom"),
     *("cursor", "cursor-agent", "q", "amazonq"),
 )
+
+
+def is_agent(env: Mapping[str, str]) -> bool:
+    """Return whether this environment is that of a Coder workspace's agent (facts/coder-platform.md 7)."""
+    return bool(env.get("CODER_AGENT_TOKEN") and env.get("CODER_AGENT_URL"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +134,29 @@ class Settings:
         Choice(("debug", "info", "warning", "error")), SERVER, "Least important messages to log.", default="info"
     )
 
+    app_status_slug: str = declare(
+        Line(), CODER, "Slug of the Coder app whose status is reported.",
+        other_env=("CODER_MCP_APP_STATUS_SLUG",), default="",
+    )
+    report_tasks: bool = declare(
+        YesNo(), CODER, "Tell Coder what the conversation is doing.",
+        derive=lambda values, around: bool(values["app_status_slug"]) and is_agent(around.env),
+        shown_default="true in a Coder workspace with app_status_slug",
+    )
+    coder_path: Path | None = declare(
+        FilePath(), CODER, "The coder command, instead of searching for one.", shown_default="searched for in PATH"
+    )
+
     config: Path | None = declare(
         FilePath(), FILES, "YAML file with settings under the names of this list.", in_file=False
     )
     state_dir: Path = declare(
-        FilePath(), FILES, "Directory of what the bridge keeps.",
+        FilePath(needed=True), FILES, "Directory of what the bridge keeps.",
         derive=lambda values, around: around.state_home / "kiro-bridge",
         shown_default="$XDG_STATE_HOME/kiro-bridge, else ~/.local/state/kiro-bridge",
     )
     ledger: Path = declare(
-        FilePath(), FILES, "The bridge's own database of conversations; one bridge may use it at a time.",
+        FilePath(needed=True), FILES, "The bridge's own database of conversations; one bridge may use it at a time.",
         derive=lambda values, around: values["state_dir"] / "ledger.sqlite3",
         shown_default="ledger.sqlite3 in state_dir",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from bridge.settings.addresses import Refused
 
@@ -41,6 +42,8 @@ def read_file(path: Path | None, known: Sequence[str]) -> dict[str, Entry]:
         raise Refused(f"{line}the file is not YAML ({error.problem})") from None
     except yaml.YAMLError:
         raise Refused("the file is not YAML (it holds characters that YAML does not allow)") from None
+    except RecursionError:
+        raise Refused("the file is nested too deeply") from None
 
 
 def entries(text: str, known: Sequence[str]) -> dict[str, Entry]:
@@ -50,17 +53,29 @@ def entries(text: str, known: Sequence[str]) -> dict[str, Entry]:
         return {}
     if not isinstance(root, yaml.MappingNode):
         raise Refused("the file must hold one mapping, a line `name: value` for each setting")
-    lines: dict[str, int] = {}
-    for key, _ in root.value:
+    found: dict[str, Entry] = {}
+    for key, value in root.value:
         line = key.start_mark.line + 1
         name = str(key.value)
         if name not in known:
             raise Refused(f"line {line}: there is no setting {name!r}{suggestion(name, known)}")
-        if name in lines:
-            raise Refused(f"line {line}: {name} stands in line {lines[name]} already")
-        lines[name] = line
-    values = yaml.safe_load(text)
-    return {name: Entry(values[name], line) for name, line in lines.items()}
+        if name in found:
+            raise Refused(f"line {line}: {name} stands in line {found[name].line} already")
+        found[name] = Entry(constructed(value, line), line)
+    return found
+
+
+def constructed(node: yaml.Node, line: int) -> object:
+    """Return the value that a node stands for, one that can be shown. Raises `Refused` or `yaml.YAMLError`.
+
+    PyYAML itself lets Python's errors through: for 2026-13-45, for `!!float x`, for numbers of thousands of digits.
+    """
+    try:
+        value: object = SafeConstructor().construct_document(node)
+        repr(value)
+    except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as error:
+        raise Refused(f"line {line}: the value cannot be read ({error}); put it in quotes if it is text") from None
+    return value
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

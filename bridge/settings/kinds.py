@@ -165,7 +165,7 @@ class Line:
 
     def parse(self, raw: object, around: Surroundings) -> str | None:
         """Return the text."""
-        text = as_text(raw)
+        text = as_utf8(raw)
         if any(ord(character) < 32 or ord(character) == 127 for character in text):
             raise Refused("it must be one line of text without control characters")
         if not self.as_word:
@@ -184,7 +184,7 @@ class Prose:
 
     def parse(self, raw: object, around: Surroundings) -> str:
         """Return the text as it stands."""
-        return as_text(raw)
+        return as_utf8(raw)
 
 
 @dataclass(frozen=True)
@@ -208,16 +208,26 @@ class Address:
 
 @dataclass(frozen=True)
 class FilePath:
-    """A path, made absolute: `~` is the home directory, a relative one starts where the bridge did."""
+    """A path, made absolute: `~` is the home directory, a relative one starts where the bridge did.
 
+    An empty one is None, or refused where it is `needed`.
+    """
+
+    needed: bool = False
     name: str = "path"
     many: bool = False
 
     def parse(self, raw: object, around: Surroundings) -> Path | None:
-        """Return the absolute path, or None for an empty text. It need not exist."""
+        """Return the absolute path. It need not exist."""
         text = as_text(raw)
         if "\0" in text:
             raise Refused("a path holds no NUL character")
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            raise Refused("it holds a character that no path can hold") from None
+        if not text and self.needed:
+            raise Refused("it must name a path")
         if not text:
             return None
         if text == "~" or text.startswith("~/"):
@@ -288,6 +298,16 @@ def as_text(raw: object) -> str:
     if not isinstance(raw, str):
         raise Refused("it must be text; put it in quotes")
     return raw
+
+
+def as_utf8(raw: object) -> str:
+    """Return `raw` when it is text that can be kept and sent on. Raises `Refused` for half characters and raw bytes."""
+    text = as_text(raw)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused("it must be UTF-8 text") from None
+    return text
 
 
 def as_list(raw: object) -> list[str]:

@@ -16,7 +16,6 @@ from bridge.errors import SettingsError
 from bridge.settings.addresses import Refused
 from bridge.settings.declaration import Setting
 from bridge.settings.declared import SETTINGS, Settings
-from bridge.settings.file import read_file
 from bridge.settings.kinds import Surroundings
 
 PREFIX = "KIRO_BRIDGE_"
@@ -82,6 +81,8 @@ def split_flags(setting: Setting, texts: Sequence[str], origin: str) -> Iterator
 
 def from_file(config: Given, around: Surroundings) -> dict[str, Given]:
     """Return what the settings file gives. A null in it counts as not set."""
+    from bridge.settings.file import read_file  # with PyYAML, which is not needed without a file
+
     setting = next(setting for setting in SETTINGS if setting.name == "config")
     path = parse(setting, config, around)
     known = [setting.name for setting in SETTINGS if setting.in_file]

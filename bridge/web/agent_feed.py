@@ -24,6 +24,9 @@ BYTES_PER_SECOND = 64 * 1024
 SHORTEST_PAUSE = 0.02
 KEPT_FRAMES = 512
 REPLAY_PAGE = 50
+REPLAY_PIECE = 8192
+"""Bytes from which on frames of a replay go out: small enough that others hardly wait, large enough to be few."""
+
 KEPT_WARNINGS = 100
 
 
@@ -129,23 +132,31 @@ class AgentFeed:
         self._set_status()
 
     def replay(self) -> Iterator[bytes]:
-        """Return the frames a new subscriber begins with, a page at a time (facts/agentapi-contract.md 2.3).
+        """Return the frames a new subscriber begins with, a piece at a time (facts/agentapi-contract.md 2.3).
 
-        After the last page the subscriber goes on with `frames(end)`, `end` as it is then.
+        After the last piece the subscriber goes on with `frames(end)`, `end` as it is then. Turns may end between two
+        pieces, so the ledger is asked again after each pause.
         """
         after = 0
-        while True:
+        piece: list[bytes] = []
+        size = 0
+        paused = True
+        while paused:
             page = self._ledger.conversation(self._session_id, after=after, limit=REPLAY_PAGE)
             running = self._turn.id if self._turn is not None else None
             over = [(turn, items) for turn, items in page if turn.id != running and turn.state in TURN_OVER]
+            paused = len(over) == REPLAY_PAGE
             for turn, items in over:
-                yield b"".join(map(_message_frame, turn_messages(turn, (stored.item for stored in items))))
-            if len(over) < REPLAY_PAGE:
-                break
-            after = over[-1][0].id
+                for message in turn_messages(turn, (stored.item for stored in items)):
+                    piece.append(_message_frame(message))
+                    size += len(piece[-1])
+                after = turn.id
+                if size >= REPLAY_PIECE:
+                    yield b"".join(piece)
+                    piece, size, paused = [], 0, True
         if self._turn is not None:
-            yield b"".join(map(_message_frame, turn_messages(self._turn, self._ordered())))
-        yield self._status_frame() + b"".join(map(_warning_frame, self._warnings))
+            piece += map(_message_frame, turn_messages(self._turn, self._ordered()))
+        yield b"".join(piece) + self._status_frame() + b"".join(map(_warning_frame, self._warnings))
 
     def _take_one(self, event: Event) -> None:
         if isinstance(event, TurnEvent):

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask, Request
 from werkzeug.routing import MapAdapter, Rule
 
-from bridge.web import agentapi, api_v1, hosts, operations, page, problems, uploads
+from bridge.web import agentapi, api_v1, bodies, hosts, operations, page, problems, uploads
 from bridge.web.service import ChatService, WebConfig
 
 
@@ -56,6 +56,7 @@ def create_app(service: ChatService, config: WebConfig) -> Flask:
     app.extensions["web_config"] = config
     hosts.install(app, config)
     problems.install(app)
+    bodies.install(app, config.bodies_at_once)
     uploads.install(app, config.upload_root)
     page.install(app)
     operations.mount(app, {**agentapi.VIEWS, **api_v1.VIEWS, "post-upload": uploads.upload})

@@ -186,4 +186,5 @@ def _web_config(settings: Settings) -> WebConfig:
         upload_root=settings.state_dir / "uploads",
         version=__version__,
         agent_type=AGENT_TYPE,
+        bodies_at_once=settings.threads,
     )

@@ -1,7 +1,8 @@
 """Reading a request's body within a size and a time.
 
-Invariant: a body that is too long, too slow or cut off is a `Refusal`, never a short read taken for a whole one, and
-never a thread that waits for ever.
+Invariants: a body that is too long, too slow or cut off is a `Refusal`, never a short read taken for a whole one, and
+never a thread that waits for ever. No more bodies are read at a time than there are slots for, so that requests without
+one always find a thread.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ import threading
 from collections.abc import Iterator
 from typing import IO, Any
 
-from flask import request
+from flask import Flask, current_app, request
 
 from bridge.web.replies import Refusal
 
 _STEP = 64 * 1024
 # So much of a refused body is read and thrown away, so that a client that only sends sees the reply.
 _DISCARD = 8 * 1024 * 1024
+_SLOT_SECONDS = 0.25
+_SLOTS = "body_slots"
+
+
+def install(app: Flask, at_once: int) -> None:
+    """Have `app` read at most so many bodies at a time."""
+    app.extensions[_SLOTS] = threading.BoundedSemaphore(at_once)
 
 
 class Body:
@@ -87,7 +95,7 @@ class Body:
 
 @contextlib.contextmanager
 def opened(seconds: float) -> Iterator[Body]:
-    """Give the current request's body, to be read within `seconds`.
+    """Give the current request's body, to be read within `seconds`. Refuses with 503 when too many are slow to come.
 
     The time limit needs the connection, which gunicorn puts into the environment; under another server there is none.
     """
@@ -96,11 +104,31 @@ def opened(seconds: float) -> Iterator[Body]:
     if link is None or body.length == 0:
         yield body
         return
+    with _slot(link), _limited(body, seconds, link):
+        yield body
+
+
+@contextlib.contextmanager
+def _slot(link: socket.socket) -> Iterator[None]:
+    slots: threading.BoundedSemaphore = current_app.extensions[_SLOTS]
+    if not slots.acquire(timeout=_SLOT_SECONDS):
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RD)  # so that nobody waits for the rest of a body that is refused
+        remedy = "Send it again in a moment."
+        raise Refusal(503, "too many requests are being received", kind="receiving", remedy=remedy)
+    try:
+        yield
+    finally:
+        slots.release()
+
+
+@contextlib.contextmanager
+def _limited(body: Body, seconds: float, link: socket.socket) -> Iterator[None]:
     timer = threading.Timer(seconds, body.expire, (link,))
     timer.daemon = True
     timer.start()
     try:
-        yield body
+        yield
     finally:
         timer.cancel()
         timer.join()

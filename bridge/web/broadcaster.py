@@ -35,12 +35,24 @@ class Stream(Protocol):
     def take(self) -> bytes:
         """Return the next bytes for the subscriber, empty when there is nothing now.
 
-        Raises FellBehind when what comes next is no longer to be had.
+        Raises FellBehind when what comes next is no longer to be had, Finished when nothing will ever come.
         """
 
 
 class FellBehind(Exception):
     """A subscriber is so slow that it can only start again."""
+
+
+class Finished(Exception):
+    """A subscriber has got all that there is for it."""
+
+
+class WholeAnswer:
+    """A reader of one long answer, which goes out ahead of the first `take`."""
+
+    def take(self) -> bytes:
+        """Return nothing more."""
+        raise Finished
 
 
 class AgentStream:
@@ -240,7 +252,7 @@ class Broadcaster:
                     break
             else:
                 self.wake()
-        except (OSError, FellBehind) as error:
+        except (OSError, FellBehind, Finished) as error:
             log.debug("an event stream ended: %r", error)
             self._drop(client)
 
@@ -273,7 +285,7 @@ class Broadcaster:
     def _farewell(self) -> None:
         self._welcome()
         for client in list(self._clients):
-            with contextlib.suppress(OSError, FellBehind):
+            with contextlib.suppress(OSError, FellBehind, Finished):
                 self._serve(client, time.monotonic(), False)
                 if client.chunked and not client.rest:
                     client.sock.send(LAST_CHUNK)

@@ -6,6 +6,7 @@ Invariant: what can be checked before anything is started is checked there, with
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -117,6 +118,7 @@ def serve(settings: Settings) -> int:
         from bridge.web import assembly as _early  # noqa: F401  # imported before the fork, once for both processes
 
         _announce(settings, port)
+        gc.freeze()  # what is there now is never garbage: unlooked at, its pages stay shared
         return _run(BridgeArbiter(BridgeServer(settings, listener.detach())))
 
 

@@ -95,7 +95,8 @@ class WebConfig:
     """What the HTTP surface is told at start.
 
     `allowed_hosts` and `allowed_origins` as AgentAPI takes them (contract 5.2), `chat_base_path` the path under which
-    browsers reach `/chat`, `upload_root` a directory for uploads that outlives the process.
+    browsers reach `/chat`, `upload_root` a directory for uploads that outlives the process, `bodies_at_once` how many
+    requests may be received at the same time.
     """
 
     allowed_hosts: tuple[str, ...]
@@ -105,6 +106,7 @@ class WebConfig:
     version: str
     agent_type: str = "custom"
     transport: str = "acp"
+    bodies_at_once: int = 16
 
 
 def chat() -> ChatService:

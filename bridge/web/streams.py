@@ -1,7 +1,7 @@
 """How an event stream begins: an ordinary request whose connection is then handed to the broadcaster.
 
-Invariant: the head of the response is what Flask made of it, CORS headers included; no thread of the server is held by
-an open stream.
+Invariants: the head of the response is what Flask made of it, CORS headers included; no thread of the server is held by
+an open stream, nor by the reader of an answer that is too long for the socket's buffer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from flask import Request, Response
 
 from bridge.web.agent_feed import AgentFeed
-from bridge.web.broadcaster import AgentStream, Broadcaster, ScreenStream, SessionStream, Stream
+from bridge.web.broadcaster import (
+    AgentStream,
+    Broadcaster,
+    ScreenStream,
+    SessionStream,
+    Stream,
+    WholeAnswer,
+)
 from bridge.web.session_feed import SessionFeed
 from bridge.web.sse import HEADERS
 from bridge.web.worker import Detached
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _STREAM = "bridge.stream"
+LONG_ANSWER = 128 * 1024
+"""Bytes of a body from which on its reader is the broadcaster's business."""
 
 
 class Streams:
@@ -59,7 +68,7 @@ class Streams:
             head: list[tuple[str, list[tuple[str, str]]]] = []
 
             def begin(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-                if _STREAM in environ:
+                if _STREAM in environ or _is_long(environ, headers):
                     head.append((status, headers))
                     return _write_nothing
                 return start_response(status, headers, exc_info)
@@ -67,7 +76,10 @@ class Streams:
             body = app(environ, begin)
             if not head:
                 return body
-            self._hand_over(environ, *head[-1])
+            if _STREAM in environ:
+                self._hand_over(environ, *head[-1])
+            else:
+                self._hand_over_whole(environ, *head[-1], body)
             raise Detached
 
         return detaching
@@ -82,12 +94,26 @@ class Streams:
 
     def _hand_over(self, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]]) -> None:
         chunked = environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
-        lines = [f"HTTP/1.1 {status}"]
-        lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+        kept = [header for header in headers if header[0].lower() != "content-length"]
         if chunked:
-            lines.append("Transfer-Encoding: chunked")
-        head = "\r\n".join(lines) + "\r\n\r\n"
-        self._broadcaster.adopt(environ["gunicorn.socket"], head.encode("latin-1"), environ[_STREAM], chunked)
+            kept.append(("Transfer-Encoding", "chunked"))
+        self._broadcaster.adopt(environ["gunicorn.socket"], _head(status, kept), environ[_STREAM], chunked)
+
+    def _hand_over_whole(
+        self, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]
+    ) -> None:
+        data = b"".join((_head(status, [*headers, ("Connection", "close")]), *body))
+        self._broadcaster.adopt(environ["gunicorn.socket"], data, WholeAnswer(), False)
+
+
+def _is_long(environ: WSGIEnvironment, headers: list[tuple[str, str]]) -> bool:
+    length = next((value for name, value in headers if name.lower() == "content-length"), "0")
+    return int(length) >= LONG_ANSWER and environ["REQUEST_METHOD"] != "HEAD" and "gunicorn.socket" in environ
+
+
+def _head(status: str, headers: list[tuple[str, str]]) -> bytes:
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def _write_nothing(_data: bytes) -> None:

@@ -18,6 +18,7 @@ from bridge.web.service import ItemPage
 JsonObject = dict[str, Any]
 
 _MAX_DEPTH = 100
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def utc_time(at: float) -> str:
@@ -38,9 +39,9 @@ def _rfc3339(moment: datetime) -> str:
 def dumps(value: object) -> bytes:
     """Return `value` as compact JSON on one line."""
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _encode(value)
     except (ValueError, RecursionError):
-        text = json.dumps(_tamed(value, _MAX_DEPTH), ensure_ascii=False, separators=(",", ":"))
+        text = _encode(_tamed(value, _MAX_DEPTH))
     return text.encode("utf-8", "replace")
 
 

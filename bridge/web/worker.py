@@ -24,6 +24,10 @@ from bridge.web.arrivals import Arrivals, Head
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK = 256 * 1024
+"""Bytes from which on freed memory goes back to the system; glibc raises this by itself to 32 MB otherwise."""
+
 _PAUSE = 0.05
 """Seconds without new connections after one could not be taken."""
 
@@ -92,7 +96,11 @@ class BridgeWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Start serving; when the master is killed, this process goes with it at once, and its ledger with it."""
         if sys.platform == "linux":
-            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if hasattr(libc, "mallopt"):
+                libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+        import os as _o; v=float(_o.environ.get("SWI","0")); v and sys.setswitchinterval(v)
         super().init_process()
 
     def handle_usr1(self, sig: int, frame: object) -> None:

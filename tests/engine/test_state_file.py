@@ -67,6 +67,14 @@ def test_what_agentapi_wrote_is_taken_in_with_its_ids(bench: Bench) -> None:
     assert [m.id for m in file.load().messages][:3] == [0, 1, 2]
 
 
+def test_a_conversation_that_did_not_change_is_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start with a state file does not take longer because the conversation is long."""
+    file = state_file(bench)
+    monkeypatch.setattr(bench.ledger, "conversation", lambda *_args, **_more: pytest.fail("it was read"))
+    file.settle("hi", True)
+    assert file.save("hi", True) is False
+
+
 def test_a_missing_file_is_an_empty_state(bench: Bench) -> None:
     assert state_file(bench).load().messages == ()
 
@@ -80,6 +88,16 @@ def test_a_missing_file_is_an_empty_state(bench: Bench) -> None:
         ("[]", "expected an object"),
         ('{"version":1,"messages":[{"id":"x"}]}', "a message is not usable"),
         ('{"version":1,"messages":[{"id":1,"role":"user","message":"a","time":"soon"}]}', "a message is not usable"),
+        ('{"version":1,"messages":[{"id":1e999,"role":"user","message":"a","time":"soon"}]}', "a message is not usable"),
+        (
+            '{"version":1,"messages":[{"id":9007199254740992,"role":"user","message":"a","time":"2026-11-20T05:49:18Z"}]}',
+            "message 9007199254740992 has a wrong id or role",
+        ),
+        (
+            '{"version":1,"messages":[{"id":1,"role":"user","message":"a","time":"9999-12-31T23:59:59-14:00"}]}',
+            "a message is not usable",
+        ),
+        ('{"version":"\\ud800"}', "unsupported state file version '\\ud800' (expected 1)"),
     ],
 )
 def test_an_unreadable_file_is_put_aside_and_never_overwritten(bench: Bench, text: str, reason: str) -> None:

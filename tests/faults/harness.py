@@ -19,6 +19,9 @@ from tests.leaks import parent_of
 from tests.whole.conftest import WAIT, Bridge, until
 
 
+_MARK = "listening on "
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a living process holds: open descriptors, threads, resident memory in MB (now and at its highest)."""
@@ -47,6 +50,7 @@ class FaultBridge(Bridge):
         self.accepted: list[str] = []
         self.doubtful: list[str] = []
         self.memory = Memory()
+        self._begun = 0
 
     def ledger_path(self) -> Path:
         return self.home / ".local" / "state" / "kiro-bridge" / "ledger.sqlite3"
@@ -76,25 +80,51 @@ class FaultBridge(Bridge):
         resident, highest = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
         return Usage(len(os.listdir(place / "fd")), len(os.listdir(place / "task")), resident, highest)
 
-    def no_leak_since(self, before: Usage, *, spare: int = 12) -> Usage:
-        """Wait until no more is held than before, but for `spare` pooled connections and threads; return what is."""
+    def no_leak_since(self, before: Usage) -> Usage:
+        """Wait until no more is held than before, but for what pools keep: threads, readers of the ledger."""
 
         def settled() -> Usage | None:
             now = self.usage()
-            fine = now.descriptors <= before.descriptors + spare and now.threads <= before.threads + spare
+            fine = now.descriptors <= before.descriptors + 24 and now.threads <= before.threads + 32
             return now if fine else None
 
         held = until(settled, f"the worker gives back what it took: {before} and now {self.usage()}")
         assert isinstance(held, Usage)
         return held
 
-    def launch(self) -> None:
+    def program(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "bridge", "serve", "--port", "0"]
+
+    def launch(self, *flags: str, **env: str) -> None:
         """Start it without waiting for anything."""
         with open(self.log, "ab") as log:
+            self._begun = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "serve", "--port", "0"],
-                cwd=self.work, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.program(), *flags],
+                cwd=self.work, env={**self.env, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+
+    def start(self, *flags: str, **env: str) -> FaultBridge:
+        """Start it on a free port and wait until it answers."""
+        self.launch(*flags, **env)
+        self.url = until(self._address, "the bridge says where it listens")
+        until(self.answers, "the bridge answers")
+        return self
+
+    def _address(self) -> str:
+        assert self._process is not None and self._process.poll() is None, self.log.read_text()
+        lines = self.log.read_bytes()[self._begun :].decode().split("\n")
+        return next((line.split(_MARK)[1].strip('"') for line in lines if _MARK in line), "")
+
+    def ended(self) -> bool:
+        """Return whether the process that was started is gone."""
+        return self._process is None or self._process.poll() is not None
+
+    def says_address(self) -> bool:
+        """Return whether it has said where it listens; `url` is set then."""
+        self.url = self._address() if not self.ended() else ""
+        return bool(self.url)
 
     def answers(self) -> bool:
         """Return whether the bridge answers and has started."""

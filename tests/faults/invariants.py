@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,9 +78,8 @@ def verify(
 
 
 def _read_ledger(path: Path) -> Ledger:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with _copy(path) as copy, closing(sqlite3.connect(copy)) as connection:
         connection.row_factory = sqlite3.Row
-        connection.execute("BEGIN")
         return Ledger(
             connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()[0],
             connection.execute(
@@ -178,7 +179,7 @@ def _v1(home: Path) -> _Told:
     path = home / ".local" / "share" / "kiro-cli" / "data.sqlite3"
     if not path.exists():
         return
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with _copy(path) as copy, closing(sqlite3.connect(copy)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'conversations_v2'").fetchone() is None:
             return
         rows = connection.execute("SELECT value FROM conversations_v2 UNION ALL SELECT value FROM conversations")
@@ -197,6 +198,15 @@ def _v1(home: Path) -> _Told:
             yield prompt, ("text", answer["message_id"], answer["content"])
             for use in answer.get("tool_uses", []):
                 yield prompt, ("tool", use["id"], "")
+
+
+@contextmanager
+def _copy(path: Path) -> Iterator[Path]:
+    """Give a copy of a database: what a killed program left half written is undone in it and not in the original."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in path.parent.glob(path.name + "*"):
+            shutil.copy(file, folder)
+        yield Path(folder) / path.name
 
 
 def _v2(home: Path) -> _Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -49,6 +50,20 @@ def test_half_open_connections(bridge: FaultBridge, case: Case) -> None:
     bridge.verify()
     held = bridge.no_leak_since(before)
     case.tell(connections=count, answers=answers, worst_status_s=worst, **held.beside(before))
+
+
+def test_no_descriptor_is_left(bridge: FaultBridge, case: Case) -> None:
+    bridge.start()
+    bridge.time_status()
+    limit = bridge.usage().descriptors + 40
+    resource.prlimit(bridge.worker(), resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with connections(bridge, 200) as links:
+        for link in links:
+            link.sendall(case.chance.choice(HALVES))
+        worst = max(bridge.time_status() for _ in range(20))
+        assert worst < PATIENCE
+    bridge.settled()
+    case.tell(connections=200, descriptors=limit, worst_status_s=worst)
 
 
 def test_half_a_request_becomes_whole(bridge: FaultBridge) -> None:

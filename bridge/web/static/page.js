@@ -25,7 +25,9 @@ let phase = "";
 // ---- talking to the server
 
 async function call(path, options) {
-  const response = await fetch(new URL(path, base), { cache: "no-store", ...options });
+  const response = await fetch(new URL(path, base), { cache: "no-store", ...options }).catch(() => {
+    throw new Error("The bridge cannot be reached.");
+  });
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
   const told = body.errors?.[0]?.message ?? body.detail ?? `The server answered ${response.status}.`;
@@ -80,7 +82,7 @@ function putTurn(turn) {
     insertOrdered(turnList, section, turn.id);
   }
   shown.turn = turn;
-  const problem = turn.problem ? `${turn.problem.cause} ${turn.problem.remedy}` : "";
+  const problem = turn.problem ? `${turn.problem.cause}\n${turn.problem.remedy}` : "";
   const notable = turn.state === "completed" ? "" : turn.state;
   shown.foot.className = problem ? "problem" : "state";
   shown.foot.textContent = [notable, problem].filter(Boolean).join(": ");
@@ -220,7 +222,7 @@ async function refreshStatus() {
   try {
     const found = await call("status");
     phase = found.phase;
-    showProblem(found.problem ? `${found.problem.cause} ${found.problem.remedy}` : "");
+    showProblem(found.problem ? `${found.problem.cause}\n${found.problem.remedy}` : "");
     showPhase();
   } catch {
     // The stream notices a lost connection itself.
@@ -254,7 +256,14 @@ box.addEventListener("keydown", (event) => {
 stopButton.addEventListener("click", () => post("cancel", {}).catch((error) => showProblem(error.message)));
 older.addEventListener("click", () => {
   const first = Math.min(...items.keys());
-  call(sessionPath(`items?limit=${PAGE_SIZE}&before=${first}`)).then(putPage, (error) => showProblem(error.message));
+  const place = transcript.scrollHeight - transcript.scrollTop; // what is read stays where it is
+  call(sessionPath(`items?limit=${PAGE_SIZE}&before=${first}`)).then(
+    (page) => {
+      putPage(page);
+      transcript.scrollTop = transcript.scrollHeight - place;
+    },
+    (error) => showProblem(error.message),
+  );
 });
 window.setInterval(() => document.hidden || refreshStatus(), STATUS_MS);
 load();

@@ -254,6 +254,18 @@ def test_odd_fields_do_no_harm(odd: bytes) -> None:
     assert messages(events) == ["x"] and parser.skipped == 0
 
 
+@pytest.mark.parametrize("engine", ["v2", "v3"])
+def test_credits_beyond_all_numbers_are_not_told(engine: str) -> None:
+    """JSON has no infinity: one told to the ledger would end the turn."""
+    summaries = {"kind": "turn_completion", "promptTurnSummaries": [{"usage": 1e308}, {"usage": 1e308}]}
+    odd = {
+        "v2": line("metadata", sessionId=MAIN, meteringUsage=[{"value": 1e308}, {"value": 1e308}]),
+        "v3": update("session_info_update", _meta={"kiro": summaries}),
+    }[engine]
+    events, _ = run(STARTED, odd, chunk("x"))
+    assert [event.credits for event in events if isinstance(event, UsageSeen)] == [None]
+
+
 def test_the_big_lists_are_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
     real = loose.parsed

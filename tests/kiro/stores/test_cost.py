@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bridge.core.feed import MessageRecorded
-from bridge.kiro import loose, v1_database
+from bridge.kiro import v1_database
+from bridge.kiro.growing import GrowingObject
 from bridge.kiro.v1_store import V1Reader
 from bridge.kiro.v2_store import V2Reader
 from bridge.kiro.v3_store import V3Reader
@@ -117,13 +118,13 @@ def test_a_write_elsewhere_in_the_database_does_not_read_the_row(traced: Traced,
 
 def test_a_changed_row_is_read_and_parsed_once(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
     parses: list[int] = []
-    parsed = loose.parsed
+    parsed = GrowingObject.parsed
 
-    def counted(data: bytes | str) -> Any:
+    def counted(row: GrowingObject, data: bytes) -> Any:
         parses.append(len(data))
-        return parsed(data)
+        return parsed(row, data)
 
-    monkeypatch.setattr(loose, "parsed", counted)
+    monkeypatch.setattr(GrowingObject, "parsed", counted)
     traced.reader.poll()
     traced.statements.clear()
     traced.database.put(v1_value(*traced.entries, v1_entry("n", "new", prompt="ask", at=1)), START + 1)

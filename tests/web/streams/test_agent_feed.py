@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.web.agent_feed import BYTES_PER_SECOND
+from bridge.web.agent_feed import BYTES_PER_SECOND, REPLAY_PIECE
 from bridge.web.sse import CUT_MARK, EVENT_LIMIT
 from tests.web.streams.conftest import Frame, Room, frames
 
@@ -77,6 +77,35 @@ def test_a_new_subscriber_gets_everything_then_the_status_then_warnings(room: Ro
     assert [found[k].data["message"] for k in (0, 1, 259, 260, 261)] == ["p0", "a0", "a129", "last", "half"]
     assert found[262].data == {"status": "running", "agent_type": "custom"}
     assert found[263].data["level"] == "warning"
+
+
+def test_a_turn_that_ends_while_a_subscriber_is_told_the_history_is_not_lost(room: Room) -> None:
+    feed = room.agent_feed
+    for number in range(12):
+        feed.take(room.prompt())
+        feed.take(room.say("old " * REPLAY_PIECE, key=f"m{number}"))
+        feed.take(room.end())
+    feed.take(room.prompt("last prompt"))
+    replay = feed.replay()
+    pages = [next(replay)]
+    feed.take(room.say("last answer", key="last"))
+    feed.take(room.end())
+    end = feed.end
+    pages += replay
+    found = [frame.data.get("message") for page in pages for frame in frames(page)]
+    assert found[-3:] == ["last prompt", "last answer", None]
+    assert feed.end == end, "nothing that the subscriber would still get"
+
+
+def test_a_long_history_of_short_messages_is_told_in_few_pieces(room: Room) -> None:
+    feed = room.agent_feed
+    for number in range(100):
+        feed.take(room.prompt())
+        feed.take(room.say("short", key=f"m{number}"))
+        feed.take(room.end())
+    pieces = list(feed.replay())
+    assert 1 < len(pieces) < 10
+    assert max(map(len, pieces)) < 2 * REPLAY_PIECE
 
 
 def test_events_that_were_missed_are_made_up_from_the_ledger(room: Room) -> None:

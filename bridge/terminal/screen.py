@@ -1,0 +1,360 @@
+"""The chat for a terminal that can move its cursor.
+
+What is finished is printed above and becomes part of the terminal's own history; only the lower part, with what is
+still going on, the input and the status line, is drawn anew.
+
+Invariants: everything runs in one event loop, and requests in threads; what was typed leaves the input only for the
+bridge, and comes back into it when the bridge did not take it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.renderer import print_formatted_text
+
+from bridge.errors import BridgeError
+from bridge.terminal.clean import clean, clean_line
+from bridge.terminal.client import Client, Unreachable
+from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
+from bridge.terminal.layout import INPUT_LINES, application, fragments
+from bridge.terminal.model import Block, Conversation, OutOfStep, Said, Transcript
+from bridge.terminal.render import SPINNER, Line, block_lines, elapsed, gap, live_lines, prompt_lines
+
+PAUSE = 0.08
+SPIN = 0.25
+NOTE_SECONDS = 10.0
+REDRAWN = 300
+
+
+@dataclass
+class Outgoing:
+    """A prompt on its way.
+
+    `before` is the newest turn when it was sent; `uncertain` tells that the connection broke meanwhile.
+    """
+
+    text: str
+    before: int
+    uncertain: bool = False
+
+
+class ScreenChat:
+    """A chat with a session, the primary one unless it is named."""
+
+    def __init__(self, client: Client, session: str | None, history: int) -> None:
+        self._client, self._named, self._history = client, session, history
+        self._conversation = Conversation()
+        self._transcript = Transcript()
+        self._past = InMemoryHistory()
+        self._buffer = Buffer(multiline=True, history=self._past, on_text_changed=lambda _: self._typed())
+        self._app = application(self._buffer, self._keys(), lambda: self._live, self._current_note, self._status)
+        self._follower = Follower(client, session, history, self._report)
+        self._loop: asyncio.AbstractEventLoop
+        self._dirty: asyncio.Event
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._live: list[Line] = []
+        self._shown: deque[Block | str] = deque(maxlen=REDRAWN)
+        self._last_kind: str | None = None
+        self._width = 0
+        self._frame = 0
+        self._note, self._note_until = "", 0.0
+        self._connected = self._was_connected = False
+        self._problem = ""
+        self._outgoing: Outgoing | None = None
+        self._stopping = self._leaving = False
+        self._failure: BridgeError | None = None
+
+    def run(self) -> int:
+        """Chat until the person leaves; return the exit code. Raises `BridgeError` when there is nothing to follow."""
+        code = asyncio.run(self._run())
+        if self._failure is not None:
+            raise self._failure
+        self._say_goodbye()
+        return code
+
+    async def _run(self) -> int:
+        self._loop = asyncio.get_running_loop()
+        self._dirty = asyncio.Event()
+        self._width = self._columns()
+        with self._follower:
+            self._spawn(self._paint_for_ever())
+            try:
+                return await self._app.run_async()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and self._app.is_running:
+            self._app.exit(exception=error)
+
+    def _report(self, news: News) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is there to be told
+            self._loop.call_soon_threadsafe(self._take, news)
+
+    # What happens in the conversation
+
+    def _take(self, news: News) -> None:
+        match news:
+            case Loaded():
+                self._loaded(news)
+            case Connected():
+                self._connected = self._was_connected = True
+                self._problem = clean_line(news.problem, 400)
+                if self._outgoing is not None and self._outgoing.uncertain:
+                    self._spawn(self._ask_what_arrived(self._outgoing))
+            case Happened():
+                self._happened(news)
+            case Lost():
+                self._connected = False
+            case Gone():
+                self._failure = news.error
+                self._leave()
+        self._dirty.set()
+
+    def _loaded(self, news: Loaded) -> None:
+        known = self._conversation.session.get("id")
+        self._conversation.load(news.session, news.page)
+        if known == news.session["id"]:
+            return
+        self._transcript = Transcript()
+        if known is not None:
+            self._shown.append("The bridge has begun a new conversation.")
+        older = f" · {self._history} latest parts, --history N shows more" if self._conversation.more else ""
+        self._shown.append(f"Kiro · {news.session['cwd']} · {self._client.url}{older}")
+        self._print(list(self._shown)[-1 if known is None else -2 :])
+        for turn in self._conversation.turns():
+            if turn.prompt:
+                self._past.append_string(turn.prompt)
+
+    def _happened(self, news: Happened) -> None:
+        try:
+            self._conversation.apply(news.name, news.data)
+        except OutOfStep:
+            self._follower.reload()
+        if self._conversation.running() is None:
+            self._stopping = False
+        outgoing = self._outgoing
+        if outgoing is not None and self._conversation.accepted(outgoing.text, outgoing.before) is not None:
+            self._outgoing = None
+
+    # Keys
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+        keys.add("enter", eager=True)(lambda _: self._enter())
+        for newline in (("escape", "enter"), ("c-j",)):
+            keys.add(*newline, eager=True)(lambda _: self._buffer.insert_text("\n"))
+        keys.add("c-d", eager=True)(lambda _: self._end_of_input())
+        for interrupt in ("c-c", Keys.SIGINT):
+            keys.add(interrupt, eager=True)(lambda _: self._interrupt())
+        return keys
+
+    def _enter(self) -> None:
+        text = self._buffer.text
+        if not text.strip():
+            return
+        if not self._connected:
+            self._tell("Not connected: your text stays here until the bridge is back.")
+        elif self._outgoing is not None or self._conversation.running() is not None:
+            self._tell("Kiro is still working: your text stays here. Ctrl-C stops Kiro.")
+        else:
+            self._tell("")
+            self._outgoing = Outgoing(text, self._conversation.last_turn())
+            self._buffer.reset(append_to_history=True)
+            self._spawn(self._send(self._outgoing))
+            self._dirty.set()
+
+    def _end_of_input(self) -> None:
+        if self._buffer.text:
+            self._tell("Ctrl-D leaves when the input is empty; Ctrl-C twice leaves at once.")
+        else:
+            self._leave()
+
+    def _interrupt(self) -> None:
+        if self._leaving or self._stopping:
+            self._leave()
+        elif self._connected and self._conversation.running() is not None:
+            self._stopping = True
+            self._spawn(self._cancel())
+        else:
+            self._leaving = True
+            self._tell("Ctrl-C again leaves.")
+        self._dirty.set()
+
+    def _typed(self) -> None:
+        self._leaving = False
+        self._tell("")
+
+    def _leave(self) -> None:
+        if self._app.is_running and not self._app.is_done:
+            self._app.exit(result=0)
+
+    # Requests
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        try:
+            await asyncio.to_thread(self._client.send, str(self._conversation.session["id"]), outgoing.text)
+        except Unreachable as error:
+            outgoing.uncertain = error.sent
+            if not error.sent:
+                self._take_back(outgoing, "The bridge did not answer: your text is kept.")
+        except BridgeError as error:
+            self._take_back(outgoing, clean(str(error)))
+
+    async def _ask_what_arrived(self, outgoing: Outgoing) -> None:
+        """Find out whether the prompt had arrived when the connection broke."""
+        with contextlib.suppress(BridgeError):
+            page = await asyncio.to_thread(self._client.page, str(self._conversation.session["id"]), 50)
+            latest = Conversation()
+            latest.load(self._conversation.session, page)
+            if latest.accepted(outgoing.text, outgoing.before) is None:
+                self._take_back(outgoing, "Your text had not arrived when the bridge went away: it is kept.")
+
+    def _take_back(self, outgoing: Outgoing, reason: str) -> None:
+        if self._outgoing is not outgoing:
+            return
+        self._outgoing = None
+        typed_since = self._buffer.text
+        self._buffer.text = f"{outgoing.text}\n{typed_since}" if typed_since else outgoing.text
+        self._buffer.cursor_position = len(self._buffer.text)
+        self._tell(reason)
+        self._dirty.set()
+
+    async def _cancel(self) -> None:
+        try:
+            await asyncio.to_thread(self._client.cancel, str(self._conversation.session["id"]))
+        except BridgeError as error:
+            self._stopping = False
+            self._tell(clean(str(error)))
+
+    # Drawing
+
+    async def _paint_for_ever(self) -> None:
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._dirty.wait(), SPIN if self._moving() else 2 * SPIN)
+            self._dirty.clear()
+            self._frame = int(time.monotonic() / SPIN)
+            self._paint()
+            await asyncio.sleep(PAUSE)
+
+    def _paint(self) -> None:
+        if self._width != self._columns():
+            self._print_anew()
+        blocks = self._transcript.take(self._conversation)
+        self._live = self._live_lines(blocks)
+        if blocks:
+            self._shown += blocks
+            self._print(blocks)
+        self._app.invalidate()
+
+    def _live_lines(self, blocks: list[Block]) -> list[Line]:
+        said = [block.item.kind for block in blocks if isinstance(block, Said)]
+        before = said[-1] if said else self._last_kind
+        items = self._transcript.live(self._conversation)
+        room = max(3, self._app.output.get_size().rows - INPUT_LINES // 2 - 4)
+        lines = live_lines(items, self._width - 1, room, self._frame) if items else []
+        if lines and gap(before, items[0].kind):
+            lines.insert(0, [])
+        outgoing = self._outgoing
+        if outgoing is not None:
+            note = "not known whether it arrived; reconnecting" if outgoing.uncertain else "sending"
+            lines += [[], *prompt_lines(outgoing.text, note, self._width - 1)[-room:]]
+        return lines
+
+    def _print(self, blocks: list[Block] | list[Block | str]) -> None:
+        """Write blocks above the lower part, for good."""
+        self._app.renderer.erase()
+        print_formatted_text(self._app.output, fragments(self._lines(blocks)), self._app.renderer.style)
+        self._app.invalidate()
+
+    def _lines(self, blocks: list[Block] | list[Block | str]) -> list[Line]:
+        lines: list[Line] = []
+        for block in blocks:
+            text = [[("class:dim", clean(block))]] if isinstance(block, str) else block_lines(block, self._width - 1)
+            kind = block.item.kind if isinstance(block, Said) else "end"
+            if text:
+                lines += [[], *text] if gap(self._last_kind, kind) else text
+                self._last_kind = kind
+        return lines
+
+    def _print_anew(self) -> None:
+        """After the width has changed, write what was on the screen once more."""
+        self._width = self._columns()
+        rows = self._app.output.get_size().rows
+        blocks: list[Block | str] = []
+        height = 0
+        for block in reversed(self._shown):
+            if height >= rows:
+                break
+            blocks.insert(0, block)
+            height += 2 if isinstance(block, str) else 1 + len(block_lines(block, self._width - 1))
+        self._app.renderer.clear()
+        self._last_kind = None
+        self._print(blocks)
+
+    def _columns(self) -> int:
+        return self._app.output.get_size().columns
+
+    # The status line
+
+    def _tell(self, text: str) -> None:
+        self._note, self._note_until = text, time.monotonic() + NOTE_SECONDS
+
+    def _current_note(self) -> str:
+        return self._note if time.monotonic() < self._note_until else ""
+
+    def _moving(self) -> bool:
+        return self._conversation.running() is not None or not self._connected or self._outgoing is not None
+
+    def _status(self) -> Line:
+        usage = self._conversation.latest_usage()
+        facts = [str(self._conversation.session.get("engine") or "")]
+        facts += [f"context {usage.context_percent:.0f} %"] if usage.context_percent is not None else []
+        facts += [f"{usage.credits:.2f} credits"] if usage.credits is not None else []
+        style, state, hint = self._state()
+        middle = "".join(f" · {clean_line(fact, 40)}" for fact in facts if fact)
+        room = self._columns() - len(state) - len(middle) - 3
+        tail = f"   {hint}" if len(hint) + 3 <= room else ""
+        return [(style, state[: self._columns() - 1]), ("class:dim", f"{middle}{tail}"[: max(0, room + len(middle))])]
+
+    def _state(self) -> tuple[str, str, str]:
+        """Return style and words for how things are, and the keys that matter now."""
+        spinner = SPINNER[self._frame % len(SPINNER)]
+        turn = self._conversation.running()
+        if not self._connected:
+            return "class:busy", f"{spinner} {'reconnecting' if self._was_connected else 'connecting'}", "Ctrl-D leaves"
+        if self._stopping:
+            return "class:busy", f"{spinner} stopping", "Ctrl-C again leaves"
+        if turn is not None:
+            since = elapsed(time.time() - turn.accepted_at)
+            return "class:busy", f"{spinner} working {since}".rstrip(), "Ctrl-C stops · Ctrl-D leaves, Kiro goes on"
+        if self._problem:
+            return "class:bad", f"✗ {self._problem}", ""
+        return "class:good", "● ready", "Enter sends · Alt-Enter new line · Ctrl-D leaves"
+
+    def _say_goodbye(self) -> None:
+        if self._conversation.running() is not None:
+            print("Left. Kiro goes on; `kiro-bridge attach` comes back to it.")
+        unsent = self._buffer.text.strip()
+        if unsent:
+            print(f"Not sent:\n{clean(unsent)}")

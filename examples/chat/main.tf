@@ -1,0 +1,41 @@
+# A workspace with Kiro as a web chat and in the terminal. It works on any Coder, with Tasks or without.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    coder = {
+      source  = "coder/coder"
+      version = ">= 2.13"
+    }
+  }
+}
+
+variable "kiro_login" {
+  description = "Login tarball, as `kiro-bridge pack-login` prints it."
+  type        = string
+  sensitive   = true
+  default     = ""
+}
+
+data "coder_workspace" "me" {}
+
+resource "coder_agent" "main" {
+  arch = "amd64"
+  os   = "linux"
+}
+
+# Stands for the container or machine that runs the agent, such as a docker_container or a kubernetes_deployment.
+resource "terraform_data" "workspace" {
+  count = data.coder_workspace.me.start_count
+  input = coder_agent.main.init_script
+}
+
+module "kiro-cli" {
+  source = "../.."
+
+  agent_id     = coder_agent.main.id
+  workdir      = "/home/coder"
+  auth_tarball = var.kiro_login
+  cli_app      = true
+}

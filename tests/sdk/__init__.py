@@ -1,0 +1,1 @@
+"""The bridge driven by the Go SDK that Coder itself uses."""
