@@ -38,14 +38,14 @@ variable "auth_tarball" {
 }
 
 variable "auth_tarball_path" {
-  description = "File of the workspace with the login tarball, instead of auth_tarball."
+  description = "File of the workspace, or https address, with the login tarball, instead of auth_tarball."
   type        = string
   default     = ""
   nullable    = false
 
   validation {
-    condition     = can(regex("^(|(/|~/)[^\\n\\r]+)$", var.auth_tarball_path))
-    error_message = "auth_tarball_path must be a path of the workspace that begins with / or ~/, such as ~/.kiro-login."
+    condition     = can(regex("^(|(/|~/)[^\\n\\r]+|https://[^/?# @]+/[^?# @]+)$", var.auth_tarball_path))
+    error_message = "auth_tarball_path must be a path of the workspace that begins with / or ~/, such as ~/.kiro-login, or an https address without user name, password or query: start scripts are logged."
   }
 
   validation {

@@ -23,10 +23,11 @@ def session(home: Path, items: int, rounds: int, results: Results) -> None:
     home.mkdir()
     state = home / "state.json"
     _write_state(state, items)
-    kind = Bridge("--state-file", str(state), "--save-state=false")
-    with running(kind, home) as server:
+    with running(Bridge("--state-file", str(state)), home) as server:
         server.settle()
-    with running(kind, home) as server:
+    with running(Bridge("--state-file", str(state)), home) as server:
+        results.add(BRIDGE, f"state{items}", server.wait_ready() * 1000)
+    with running(Bridge(), home) as server:
         results.add(BRIDGE, f"start{items}", server.wait_ready() * 1000)
         _ask(server, items, rounds, results)
     state.unlink()

@@ -66,6 +66,8 @@ ALONE = (
         for n in (100, 10_000, 100_000)
         for row in (
             Row(f"start{n}", f"{n:,} items: cold start", "ms", "To the first 200 with a history of that length."),
+            Row(f"state{n}", f"{n:,} items: cold start with a state file", "ms", "The same with AgentAPI's state file "
+                "of that conversation, which has to be read to its end."),
             Row(f"page{n}", f"{n:,} items: last page", "ms", "`GET /api/v1/sessions/<id>/items?limit=100`."),
             Row(f"resume{n}", f"{n:,} items: resume", "ms", "`Last-Event-ID` 50 events back: until the last of them."),
             Row(f"message{n}", f"{n:,} items: `/messages`", "ms", "AgentAPI's whole list, which has no pages."),

@@ -19,7 +19,7 @@ from bridge.kiro.locations import find_locations
 from bridge.kiro.stores import open_reader
 
 MEGA = 1_000_000
-_ANSWER = 150 * 'def found(rows):\n    return f"{rows[0]}: ✓"  # \'done\' - naïve\n\n'
+_ANSWER = 150 * "def found(rows):\n    return f\"{rows[0]}: ✓\"  # 'done' - naïve\n\n"
 """About 10 KB with what JSON has to escape and what ASCII does not have, as answers with code do."""
 
 _SCHEMA = """CREATE TABLE conversations_v2 (key TEXT NOT NULL, conversation_id TEXT NOT NULL, value TEXT NOT NULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -63,14 +64,15 @@ def begun(server: Server, name: str, link: Link, figures: Results | None = None,
 def measure(server: Server, who: str, rounds: int, first: int, results: Results) -> None:
     """Run whole turns, numbered from `first`, and note what each part took."""
     link = Link(server.url)
+    moments = random.Random(first)  # even pauses would meet a server that looks at even times always at the same one
     for number in range(first, first + rounds):
         with begun(server, f"t{number}", link, results, who) as turn:
             for _ in range(WORDS):
-                _PAUSE.wait(0.061)
+                _PAUSE.wait(moments.uniform(0.05, 0.08))
                 results.add(who, "write", turn.say("store"))
             for _ in range(WORDS):
-                _PAUSE.wait(0.061)
+                _PAUSE.wait(moments.uniform(0.05, 0.08))
                 results.add(who, "live", turn.say("stream"))
-            _PAUSE.wait(0.061)
+            _PAUSE.wait(moments.uniform(0.05, 0.08))
             results.add(who, "stable", turn.finish())
     link.close()

@@ -26,6 +26,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +35,11 @@ DEFAULT_DIRECTORY = "~/.coder-modules/coder/kiro-cli"
 PARTS_TIMEOUT = 120.0
 """Seconds to wait for the scripts that bring the parts: they run at the same time as this one, in any order."""
 DOWNLOAD_TRIES = 3
+FETCH = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module("bridge.provision.fetch", run_name="__main__", alter_sys=True)
+"""
 
 
 class BootstrapError(Exception):
@@ -136,7 +142,7 @@ def unpacked(home: Path, digest: str, parts: int) -> Path:
     wait_for(names)
     try:
         text = gzip.decompress(base64.b64decode("".join(name.read_text("ascii") for name in names)))
-    except (ValueError, EOFError, OSError):
+    except (ValueError, EOFError, OSError, zlib.error):
         text = b""
     if hashlib.sha256(text).hexdigest() != digest:
         shutil.rmtree(home / "parts")
@@ -157,13 +163,12 @@ def unpacked(home: Path, digest: str, parts: int) -> Path:
 
 def wait_for(names: list[Path]) -> None:
     """Return when all files are there. Raises `BootstrapError` that names the missing ones after `PARTS_TIMEOUT`."""
-    timeout = float(os.environ.get("KIRO_BRIDGE_PARTS_TIMEOUT", PARTS_TIMEOUT))
-    end = time.monotonic() + timeout
+    end = time.monotonic() + PARTS_TIMEOUT
     while missing := [name.name for name in names if not name.is_file()]:
         if time.monotonic() > end:
             raise BootstrapError(
-                f"part {', '.join(missing)} of {len(names)} of the bridge did not arrive in {timeout:g} seconds. Each"
-                f' part is written by a script of its own, "Kiro CLI: bridge, part {missing[0]} of {len(names)}": look'
+                f"part {', '.join(missing)} of {len(names)} of the bridge did not arrive in {PARTS_TIMEOUT:g} seconds."
+                f' Each part is written by a script of its own, "Kiro CLI: bridge, part {missing[0]} of {len(names)}": look'
                 " at its log among the workspace's startup logs, then restart the workspace."
             )
         time.sleep(0.02)
@@ -214,7 +219,7 @@ def installer(environment: Path) -> list[str]:
     if ensurepip:
         return [str(python), "-I", "-m", "pip", "install", *options]
     site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    return [sys.executable, "-m", "pip", "install", *options, "--target", str(site)]
+    return [sys.executable, "-I", "-m", "pip", "install", *options, "--target", str(site)]
 
 
 def trusted(command: list[str], source: list[str]) -> list[str]:
@@ -274,10 +279,8 @@ def run(command: list[str]) -> None:
 def fetching_kiro(source: Path, config_file: Path) -> Iterator[None]:
     """Download kiro-cli beside the body. Its failure is not ours to report: the start will try again and say why."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "bridge.provision.fetch", "--config", str(config_file)],
-        cwd=source,
+        [sys.executable, "-I", "-B", "-c", FETCH, str(source), "--config", str(config_file)],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     try:
         yield
@@ -315,6 +318,6 @@ def replace(path: Path, text: str, mode: int) -> None:
 def prune(current: Path) -> None:
     """Remove all that stands beside `current` but the newest: a bridge of the version before may still run from it."""
     os.utime(current)
-    others = sorted((path for path in current.parent.iterdir() if path != current), key=lambda path: path.stat().st_mtime)
-    for old in others[:-1]:
+    others = (path for path in current.parent.iterdir() if path != current)
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         shutil.rmtree(old, ignore_errors=True)

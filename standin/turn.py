@@ -97,16 +97,20 @@ class Runner:
         """The text in pieces, each followed by its delay (KIRO_STANDIN_TOKEN_DELAY wins over the step's own)."""
         pace = os.environ.get("KIRO_STANDIN_TOKEN_DELAY")
         delay = float(pace) if pace else step.delay or 0.0
-        for piece in pieces(step.text, step.chunks):
-            said.text += piece
-            said.chunks += 1
-            self.info.final_text += piece
-            self._tell("chunk", said, piece)
-            self.chunks_left -= 1
-            if self.chunks_left == 0:
-                die()
-            if delay:
-                time.sleep(delay)
+        spoken = 0
+        try:
+            for piece in pieces(step.text, step.chunks):
+                spoken += len(piece)
+                said.chunks += 1
+                self._tell("chunk", said, piece)
+                self.chunks_left -= 1
+                if self.chunks_left == 0:
+                    die()
+                if delay:
+                    time.sleep(delay)
+        finally:
+            said.text += step.text[:spoken]
+            self.info.final_text += step.text[:spoken]
 
     def _fault(self, said: Said, step: Step) -> None:
         """A fault at its place."""

@@ -65,7 +65,8 @@ def choose(settings: Settings) -> tuple[dict[str, str], str]:
     }
     env.setdefault("KIRO_BRIDGE_TRUST_ALL_TOOLS", "true")
     return env, (
-        "No kiro-cli was found: using the STAND-IN, which only plays Kiro; no model answers. Its tools are trusted here.\n"
+        "No kiro-cli was found: using the STAND-IN, which only plays Kiro; no model answers.\n"
+        "Its tools are trusted here: it looks around in this folder.\n"
         f"Its conversations are in {DEMO_HOME}. To use the real one, install it or set KIRO_CLI_PATH."
     )
 

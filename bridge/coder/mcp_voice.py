@@ -27,27 +27,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SLACK = 2.0
+"""Seconds that a call may take beyond its time-out, on a machine that is busy."""
+
 _CLOSE_SECONDS = 8.0
 """The SDK closes the child's input, waits, then ends its process group step by step: about 6.5 s at the very worst."""
 
-Call = Callable[[dict[str, Any]], Awaitable[None]]
+Call = Callable[[dict[str, Any], float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Pauses:
-    """Seconds: `answer` for each answer of the child, `first` and `most` between two attempts to have one."""
+    """Seconds: `connect` that a report waits for a child, `answer` for each answer of one that starts, `first` and
+    `most` between two attempts to have one."""
 
-    answer: float = 5.0
+    connect: float = 1.0
+    answer: float = 10.0
     first: float = 1.0
     most: float = 300.0
 
 
 @dataclass
 class _Job:
-    """A report to tell. `over` says that nothing is done about it any more, not even putting its child away."""
+    """A report to tell. `taken` is set once the child is being told or the job has ended; `over` says that nothing is
+    done about it any more, not even putting its child away."""
 
     report: Report
+    timeout: float
     done: Future[None] = field(default_factory=Future)
+    taken: threading.Event = field(default_factory=threading.Event)
     over: bool = False
 
 
@@ -71,29 +79,26 @@ class McpVoice:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._jobs: asyncio.Queue[_Job] | None = None
         self._scope: anyio.CancelScope | None = None
-        self._up = threading.Event()
         self._last: _Job | None = None
         self._closed = False
 
     def tell(self, report: Report, timeout: float) -> None:
-        """Tell Coder. Raises `Untold`: at once while the child is being waited for, or the next one is not due."""
+        """Tell Coder. Raises `Untold`: at once while the child is being waited for, or the next one is not due.
+
+        What the child has been given is waited for, so that it cannot arrive after a later report that went another
+        way.
+        """
         if self._last is not None and not self._last.over:
             raise Untold(self._why or "it has not answered yet")
         if self._closed or time.monotonic() < self._retry_at:
             raise Untold(self._why)
-        deadline = time.monotonic() + timeout
-        self._last = job = _Job(report)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="coder-mcp", daemon=True)
-            self._thread.start()
-        if not self._up.wait(timeout):
-            job.over = True
-            raise Untold("the MCP client is still being loaded")
-        self._put(job)
+        self._last = job = _Job(report, timeout)
+        self._give(job)
+        if not job.taken.wait(min(timeout, self._pauses.connect)) and job.done.cancel():
+            raise Untold("it has not started yet")
         try:
-            job.done.result(max(0.0, deadline - time.monotonic()))
+            job.done.result(timeout + _SLACK)
         except FutureTimeout:
-            job.done.cancel()
             raise Untold(f"no answer within {timeout:g} s") from None
 
     def close(self) -> None:
@@ -106,40 +111,46 @@ class McpVoice:
         if thread is not None:
             thread.join(_CLOSE_SECONDS)
 
-    def _put(self, job: _Job) -> None:
+    def _give(self, job: _Job) -> None:
+        """Give the job to the thread; with the first one it begins."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, args=(job,), name="coder-mcp", daemon=True)
+            self._thread.start()
+            return
         with self._lock:
-            if self._loop is None or self._jobs is None:
-                job.over = True
-                raise Untold(self._why)
-            self._loop.call_soon_threadsafe(self._jobs.put_nowait, job)
+            if self._loop is not None and self._jobs is not None:
+                self._loop.call_soon_threadsafe(self._jobs.put_nowait, job)
+                return
+        self._end(job, Untold(self._why))
 
-    def _main(self) -> None:
+    def _main(self, first: _Job) -> None:
         try:
             import mcp  # noqa: F401  # loaded here, off every other thread
 
-            asyncio.run(self._live())
+            asyncio.run(self._live(first))
         except Exception as error:
             self._why = f"the Python package mcp cannot be used ({error})"
             self._retry_at = float("inf")
             log.debug("the MCP client failed", exc_info=True)
-        finally:
-            self._up.set()
+            self._end(first, Untold(self._why))
 
-    async def _live(self) -> None:
+    async def _live(self, first: _Job) -> None:
         import anyio
 
         scope = anyio.CancelScope()
         jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        jobs.put_nowait(first)
         with self._lock:
             self._loop, self._jobs, self._scope = asyncio.get_running_loop(), jobs, scope
             if self._closed:
                 scope.cancel()
-        self._up.set()
-        with scope:
-            while True:
-                await self._serve(jobs, await jobs.get())
-        with self._lock:
-            self._loop = self._jobs = None
+        try:
+            with scope:
+                while True:
+                    await self._serve(jobs, await jobs.get())
+        finally:
+            with self._lock:
+                self._loop = self._jobs = None
         while not jobs.empty():
             self._end(jobs.get_nowait(), Untold("the bridge is stopping"))
 
@@ -162,9 +173,10 @@ class McpVoice:
         if not job.done.set_running_or_notify_cancel():
             job.over = True
             return ""
+        job.taken.set()
         report = job.report
         try:
-            await call({"state": report.state, "summary": report.summary, "link": ""})
+            await call({"state": report.state, "summary": report.summary, "link": ""}, job.timeout)
         except Untold as refused:
             self._end(job, refused)
         except Exception as error:
@@ -179,14 +191,12 @@ class McpVoice:
     @staticmethod
     def _end(job: _Job, error: Untold | None) -> None:
         job.over = True
-        if job.done.cancelled() or job.done.done():
-            return
-        if not job.done.running() and not job.done.set_running_or_notify_cancel():
-            return
-        if error is None:
-            job.done.set_result(None)
-        else:
-            job.done.set_exception(error)
+        if not job.done.done() and (job.done.running() or job.done.set_running_or_notify_cancel()):
+            if error is None:
+                job.done.set_result(None)
+            else:
+                job.done.set_exception(error)
+        job.taken.set()
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator[Call]:
@@ -201,8 +211,8 @@ class McpVoice:
                 if REPORT_TOOL not in [tool.name for tool in (await client.list_tools()).tools]:
                     raise Untold(f"it has no {REPORT_TOOL}: its reporter is off, or the agent's socket is not there")
 
-                async def call(arguments: dict[str, Any]) -> None:
-                    result = await client.call_tool(REPORT_TOOL, arguments)
+                async def call(arguments: dict[str, Any], timeout: float) -> None:
+                    result = await client.call_tool(REPORT_TOOL, arguments, read_timeout_seconds=timeout)
                     if result.is_error:
                         said = " ".join(getattr(block, "text", "") for block in result.content)
                         raise Untold(f"{REPORT_TOOL} failed: {said[:200]}")

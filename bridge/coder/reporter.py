@@ -26,8 +26,8 @@ _READY_FIRST = 0.2
 _READY_LATER = 5.0
 _RETRY_FIRST = 1.0
 _RETRY_MOST = 30.0
-_TELL_SECONDS = 4.0
-_LAST_TELL_SECONDS = 2.0
+_TELL_SECONDS = 3.0
+_LAST_TELL_SECONDS = 1.5
 _PAGE = 1000
 
 
@@ -86,6 +86,7 @@ class StatusReporter:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._ready_pause = _READY_FIRST
+        self._ready_at = float("-inf")
         self._retry_pause = _RETRY_FIRST
         self._retry_at = float("-inf")
         self._untold_state = ""
@@ -96,12 +97,17 @@ class StatusReporter:
         self._thread = threading.Thread(target=self._main, name="coder-status", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Tell the last state if Coder is there, and release everything, within about `timeout` seconds."""
+    def stop(self, timeout: float = 3.0) -> None:
+        """Tell the last state, for which a Coder that answers has `timeout` seconds, and release everything.
+
+        `ready` is not asked any more after this was called.
+        """
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+        for voice in self._voices:
+            voice.close()
 
     def _main(self) -> None:
         unlisten = self._hub.listen(self._wake.set)
@@ -117,8 +123,6 @@ class StatusReporter:
             self._tell(_LAST_TELL_SECONDS)
         finally:
             unlisten()
-            for voice in self._voices:
-                voice.close()
 
     def _begin(self) -> None:
         """Take the turn that runs already. What is published meanwhile is read again, which changes nothing."""
@@ -132,15 +136,18 @@ class StatusReporter:
     def _look(self) -> None:
         """Bring the rules up to date."""
         try:
-            news = self._news()
-            ready = self._ready()
+            for event in self._news():
+                if event.session_id == self._session_id:
+                    self._rules.apply(event)
+            if self._clock() >= self._ready_at and not self._stopping.is_set():
+                self._ask_ready()
         except BridgeError as error:
             log.warning("the status for Coder could not be read: %s", error)
-            return
-        for event in news:
-            if event.session_id == self._session_id:
-                self._rules.apply(event)
+
+    def _ask_ready(self) -> None:
+        ready = self._ready()
         self._ready_pause = _READY_LATER if ready else min(_READY_LATER, self._ready_pause * 1.5)
+        self._ready_at = self._clock() + self._ready_pause
         self._rules.set_ready(ready)
 
     def _news(self) -> list[Event]:
@@ -163,10 +170,10 @@ class StatusReporter:
         """Return the seconds to wait for news: until something is due, or readiness is to be looked at again."""
         if self._stopping.is_set():
             return 0.0
-        wait = self._rules.wait(self._clock())
-        if wait is None:
-            return self._ready_pause
-        return min(self._ready_pause, max(wait, self._retry_at - self._clock(), 0.0))
+        now = self._clock()
+        look = max(0.0, self._ready_at - now)
+        wait = self._rules.wait(now)
+        return look if wait is None else min(look, max(wait, self._retry_at - now, 0.0))
 
     def _tell(self, timeout: float) -> None:
         now = self._clock()

@@ -103,6 +103,7 @@ class TurnMachine:
         self._previews: dict[str, _Entry] = {}
         self._live: dict[str | None, _Entry] = {}
         self._recorded: set[str] = set()
+        self._ahead: dict[tuple[str | None, str], list[str]] = {}
         self._made = 0
         self._position = 0
         self._prompt: _Entry | None = None
@@ -186,6 +187,8 @@ class TurnMachine:
 
     def _text_delta(self, event: TextDelta) -> list[Change]:
         name = None if event.stream_id is None else _own_key(event.stream_id, event.agent)
+        if name is None:
+            event = replace(event, text=self._beyond_records(event))
         if not event.text or name in self._recorded:
             return []
         live = self._live.get(event.agent)
@@ -202,6 +205,19 @@ class TurnMachine:
         live.parts.append(event.text)
         live.length += len(event.text)
         return [TextAppended(live.key, offset, event.text)]
+
+    def _beyond_records(self, event: TextDelta) -> str:
+        """Return what `event` says beyond what records have said already: a store can be ahead of the stream."""
+        waiting = self._ahead.get((event.agent, event.speaker), [])
+        text = event.text
+        while waiting and text:
+            told = waiting.pop(0)
+            if told.startswith(text):
+                waiting.insert(0, told[len(text) :])
+                return ""
+            if text.startswith(told):
+                text = text[len(told) :]
+        return text
 
     def _close_live(self, agent: str | None) -> None:
         entry = self._live.pop(agent, None)
@@ -234,6 +250,7 @@ class TurnMachine:
         return [ItemPut(entry.item())]
 
     def _first_record(self, event: MessageRecorded) -> list[Change]:
+        self._ahead.setdefault((event.agent, event.speaker), []).append(event.text)
         entry, moved = self._add_recorded(event.key, event.speaker, event.text, event.agent)
         entry.final = True
         return [ItemPut(entry.item()), *moved]
@@ -266,6 +283,8 @@ class TurnMachine:
         del self._entries[old_key], self._previews[old_key]
         if self._live.get(preview.agent) is preview:
             del self._live[preview.agent]
+        if was_live and event.text.startswith(seen):
+            self._ahead.setdefault((event.agent, event.speaker), []).append(event.text[len(seen) :])
         preview.key, preview.stage, preview.final = event.key, "recorded", True
         preview.replace(event.text)
         self._entries[event.key] = preview

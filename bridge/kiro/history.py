@@ -5,7 +5,8 @@ Invariant: a thing is told once; told again only if it has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -26,6 +27,32 @@ from bridge.kiro import loose
 
 CLOCK_SLACK = 2.0
 """Seconds by which a record of our turn may seem older than it: v2 notes whole seconds (facts/kiro-wire.md 18)."""
+
+_STEP = 0.5
+"""Seconds from which on a wall clock that lags behind was set back, and not only slowed down."""
+
+
+class TurnStart:
+    """When a turn began, in the time that Kiro's records have: also after the wall clock was set back meanwhile.
+
+    `started_at` and `clock` are in seconds since the epoch, `steady` is a clock that is never set.
+    """
+
+    def __init__(
+        self, started_at: float, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.began = min(started_at, clock())
+        self._clock = clock
+        self._steady = steady
+        self._offset = clock() - steady()
+
+    def earliest(self, slack: float = CLOCK_SLACK) -> float:
+        """Return the time before which no record of our turn can have been written, less `slack` seconds."""
+        set_back = self._offset - (self._clock() - self._steady())
+        if set_back > _STEP:
+            self.began -= set_back
+            self._offset -= set_back
+        return self.began - slack
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.kiro import loose
-from bridge.kiro.history import CLOCK_SLACK
+from bridge.kiro.history import TurnStart
 from bridge.kiro.tail import Document, Tail
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
@@ -137,10 +137,10 @@ class SessionSearch:
     looks at older sessions too that were written since the turn began.
     """
 
-    def __init__(self, layout: Layout, cwd: str, started_at: float, begins: Begins, clock: Callable[[], float]) -> None:
+    def __init__(self, layout: Layout, cwd: str, start: TurnStart, begins: Begins, clock: Callable[[], float]) -> None:
         self._layout = layout
         self._cwd = cwd
-        self._since = started_at - CLOCK_SLACK
+        self._start = start
         self._begins = begins
         self._clock = clock
         self._present: set[str] = set()
@@ -154,7 +154,7 @@ class SessionSearch:
         for shelf in self._layout.shelves():
             ids = self._ids(shelf)
             self._present |= ids
-            recent += [one for one in ids if _modified(self._layout.at(shelf, one)) >= self._since]
+            recent += [one for one in ids if _modified(self._layout.at(shelf, one)) >= self._start.earliest()]
         return recent[:_MOST_RECENT]
 
     def take_present(self, recent: Iterable[object]) -> None:
@@ -172,7 +172,7 @@ class SessionSearch:
             return None
         session = self.opened(place)
         session.side.refresh()
-        older = session.side.value is not None and self._layout.older(session.side.value, self._since)
+        older = session.side.value is not None and self._layout.older(session.side.value, self._start.earliest())
         session.log.skipping = older or kiro_id in self._present
         return session
 
@@ -201,7 +201,7 @@ class SessionSearch:
                 continue
             for kiro_id in self._ids(shelf) - self._done - (set() if final else self._present):
                 place = self._layout.at(shelf, kiro_id)
-                if _modified(place) < self._since:
+                if _modified(place) < self._start.earliest():
                     self._present.add(kiro_id)
                     continue
                 self._done.add(kiro_id)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bridge.core.feed import Engine, FeedEvent, Notice, SessionKnown
 from bridge.kiro import loose
-from bridge.kiro.history import Told, TurnEvidence, TurnWatch
+from bridge.kiro.history import Told, TurnEvidence, TurnStart, TurnWatch
 from bridge.kiro.session_files import Layout, Record, Session, SessionSearch
 
 _VANISHED = "Kiro's file of this conversation has vanished. What was read of it stays."
@@ -59,13 +59,13 @@ class SessionReader:
         layout: Layout,
         turn: TurnRecords,
         cwd: str,
-        started_at: float,
+        start: TurnStart,
         kiro_id: str | None,
         clock: Callable[[], float],
     ) -> None:
         self._turn = turn
         self._told = turn.told
-        self._search = SessionSearch(layout, os.path.realpath(cwd), started_at, turn.begins, clock)
+        self._search = SessionSearch(layout, os.path.realpath(cwd), start, turn.begins, clock)
         self._id = kiro_id
         self._certain = False
         self._session: Session | None = None

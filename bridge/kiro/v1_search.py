@@ -13,7 +13,7 @@ from hashlib import blake2b
 from bridge.core.prompts import PromptMatch
 from bridge.kiro import loose, v1_entries
 from bridge.kiro.growing import GrowingObject
-from bridge.kiro.history import CLOCK_SLACK
+from bridge.kiro.history import TurnStart
 from bridge.kiro.v1_database import Database
 
 _KEPT = 50
@@ -56,8 +56,7 @@ class V1Search:
     ) -> None:
         self._database = database
         self._key = key
-        self._since = started_at - CLOCK_SLACK
-        self._started_at = started_at
+        self._start = TurnStart(started_at, clock)
         self._match = match
         self._clock = clock
         self._present: dict[str, int] = {}
@@ -121,7 +120,7 @@ class V1Search:
             place = self._our_prompt(found.conversation)
             if place is not None:
                 at = v1_entries.time_of(found.conversation.history[place])
-                matching.append((abs((at or self._started_at) - self._started_at), found))
+                matching.append((abs((at or self._start.began) - self._start.began), found))
             elif found.new and self._match.rewritten_by_kiro:
                 self._strangers[found.conversation.id] = found
         if matching:
@@ -137,13 +136,13 @@ class V1Search:
         if place is not None:
             return place
         times = [v1_entries.time_of(entry) for entry in conversation.history]
-        return next((n for n, at in enumerate(times) if at is not None and at >= self._since), len(times))
+        return next((n for n, at in enumerate(times) if at is not None and at >= self._start.earliest()), len(times))
 
     def _our_prompt(self, conversation: v1_entries.Conversation) -> int | None:
         for place in range(len(conversation.history) - 1, -1, -1):
             entry = conversation.history[place]
             at = v1_entries.time_of(entry)
-            if at is not None and at < self._since:
+            if at is not None and at < self._start.earliest():
                 return None
             prompt = v1_entries.prompt_of(entry)
             if prompt is not None and self._match.matches(prompt):
@@ -152,7 +151,7 @@ class V1Search:
 
     def _candidates(self, final: bool, but: str | None) -> Iterator[Found]:
         for rowid, updated in self._database.newest(self._key, _KEPT):
-            if updated < self._since * 1000:
+            if updated < self._start.earliest() * 1000:
                 break
             found = self._database.conversation_id(rowid)
             if found is None or found == but or self._present.get(found) == updated:
@@ -190,7 +189,8 @@ class V1Search:
             return Found(None, new=False)
         conversation = replace(conversation, id=kiro_id or conversation.id)
         first = v1_entries.time_of(conversation.history[0]) if conversation.history else None
-        return Found(conversation, conversation.id not in self._present and (first is None or first >= self._since))
+        fresh = first is None or first >= self._start.earliest()
+        return Found(conversation, fresh and conversation.id not in self._present)
 
     def _read_legacy(self) -> Found | None:
         """Return the row of the older table as it is now.

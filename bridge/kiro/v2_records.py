@@ -20,7 +20,7 @@ from bridge.core.feed import (
     UsageSeen,
 )
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import Told, TurnWatch, credits_of
+from bridge.kiro.history import Told, TurnStart, TurnWatch, credits_of
 from bridge.kiro.session_files import Record
 
 _PURPOSE = "__tool_use_purpose"
@@ -37,11 +37,11 @@ _MARKERS = {
 class V2Turn:
     """The records of one turn."""
 
-    def __init__(self, prompt: str, since: float) -> None:
+    def __init__(self, prompt: str, start: TurnStart) -> None:
         self.watch = TurnWatch(prompt)
         self.told = Told()
         self.joined_late = False
-        self._since = since
+        self._start = start
         self._line_ids: set[str] = set()
         self._calls: set[str] = set()
         self._old_turns = 0
@@ -55,7 +55,7 @@ class V2Turn:
         if data.get("kind") != "Prompt" or not self.watch.match.matches(_text(content)):
             return False
         at = _time(content)
-        return at is None or at >= self._since
+        return at is None or at >= self._start.earliest()
 
     def take(self, record: Record) -> list[FeedEvent]:
         """Return what a line tells, in order."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge.kiro import loose
-from bridge.kiro.history import CLOCK_SLACK
+from bridge.kiro.history import TurnStart
 from bridge.kiro.session_files import Place, is_session_id, same_folder
 from bridge.kiro.session_reader import SessionReader
 from bridge.kiro.v2_records import V2Turn
@@ -72,5 +72,5 @@ class V2Reader(SessionReader):
         prompt: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        turn = V2Turn(prompt, started_at - CLOCK_SLACK)
-        super().__init__(V2Layout(sessions_dir), turn, cwd, started_at, kiro_id, clock)
+        start = TurnStart(started_at, clock)
+        super().__init__(V2Layout(sessions_dir), V2Turn(prompt, start), cwd, start, kiro_id, clock)

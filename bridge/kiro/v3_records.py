@@ -22,7 +22,7 @@ from bridge.core.feed import (
     UsageSeen,
 )
 from bridge.kiro import loose, tool_results
-from bridge.kiro.history import Told, TurnWatch, credits_of
+from bridge.kiro.history import Told, TurnStart, TurnWatch, credits_of
 from bridge.kiro.session_files import Record
 
 _HIDDEN_REASONING = "..."
@@ -46,11 +46,11 @@ _Taker = Callable[["V3Turn", Record, loose.JsonDict, str | None], list[FeedEvent
 class V3Turn:
     """The rows of one turn, those of its sub-agents included."""
 
-    def __init__(self, prompt: str, since: float) -> None:
+    def __init__(self, prompt: str, start: TurnStart) -> None:
         self.watch = TurnWatch(prompt)
         self.told = Told()
         self.joined_late = False
-        self._since = since
+        self._start = start
         self._waiting: dict[str, str] = {}
         self._denials: dict[str, str] = {}
         self._spent: dict[str, tuple[float | None, float | None]] = {}
@@ -64,7 +64,7 @@ class V3Turn:
         if payload.get("type") != "user" or not self.watch.match.matches(loose.prose(payload.get("content"))):
             return False
         at = loose.stamp(data.get("timestamp"))
-        return at is None or at >= self._since
+        return at is None or at >= self._start.earliest()
 
     def take(self, record: Record, agent: str | None = None) -> list[FeedEvent]:
         """Return what a row tells, in order; `agent` is the sub-agent in whose file it stands."""

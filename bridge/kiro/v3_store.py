@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.core.feed import FeedEvent
 from bridge.kiro import loose
-from bridge.kiro.history import CLOCK_SLACK
+from bridge.kiro.history import TurnStart
 from bridge.kiro.session_files import Place, RecordLog, Session, is_session_id, same_folder
 from bridge.kiro.session_reader import SessionReader
 from bridge.kiro.v3_records import V3Turn
@@ -92,12 +92,12 @@ class V3Reader(SessionReader):
         prompt: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._v3_turn = V3Turn(prompt, started_at - CLOCK_SLACK)
-        self._started_at = started_at
+        self._start = TurnStart(started_at, clock)
+        self._v3_turn = V3Turn(prompt, self._start)
         self._subs: dict[str, RecordLog] = {}
         self._subs_changed = -1
         self._clock = clock
-        super().__init__(V3Layout(sessions_root, clock), self._v3_turn, cwd, started_at, kiro_id, clock)
+        super().__init__(V3Layout(sessions_root, clock), self._v3_turn, cwd, self._start, kiro_id, clock)
 
     def _beside(self, session: Session, final: bool) -> list[FeedEvent]:
         """Return what the session's sub-agents did; only rows since the turn began count."""
@@ -126,11 +126,11 @@ class V3Reader(SessionReader):
 
     def _is_old(self, path: Path) -> bool:
         try:
-            return os.stat(path).st_mtime < self._started_at - CLOCK_SLACK
+            return os.stat(path).st_mtime < self._start.earliest()
         except (OSError, ValueError):
             return True
 
     def _is_of_turn(self, data: loose.JsonDict) -> bool:
         """Return whether a sub-agent's row was written since the turn began; the engine's clock is ours, to 1 ms."""
         at = loose.stamp(data.get("timestamp"))
-        return at is None or at >= self._started_at - 0.002
+        return at is None or at >= self._start.earliest(0.002)

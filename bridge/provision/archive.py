@@ -109,7 +109,7 @@ class _ZstdSource:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self._inner.close()
+        self._inner.close()  # type: ignore[no-untyped-call]
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes. Raises `EOFError` for data that is damaged."""

@@ -32,7 +32,7 @@ def keep(path: Path, wanted: Mapping[str, Any], memory: Path) -> dict[str, Any]:
         text = _text(path)
         now = _object(text, path)
         before = _object(_text(memory), None)
-        merged: dict[str, Any] = merge(ABSENT if before is None else before, now or {}, dict(wanted))
+        merged: dict[str, Any] = merge(ABSENT if before is None or now is None else before, now or {}, dict(wanted))
         if now is None or json.dumps(merged) != json.dumps(now):
             _save(path, text, now, merged, first=before is None)
         remembered = json.dumps(wanted, indent=2).encode()

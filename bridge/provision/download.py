@@ -77,6 +77,9 @@ def remote_mark(url: str, *, timeout: float) -> Mark:
     try:
         with _open(url, {}, timeout, method="HEAD") as reply:
             return Mark.of(reply.headers)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
     except http.client.HTTPException as error:
         raise OSError(str(error) or type(error).__name__) from None
 
@@ -237,7 +240,7 @@ def _open(url: str, headers: Mapping[str, str], timeout: float, *, method: str =
     if account:
         known = base64.b64encode(urllib.parse.unquote(account).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {known}")
-    reply = urllib.request.urlopen(request, timeout=timeout)
+    reply = urllib.request.build_opener().open(request, timeout=timeout)
     assert isinstance(reply, http.client.HTTPResponse)
     return reply
 

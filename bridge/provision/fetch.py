@@ -196,7 +196,7 @@ def _wrong_sum(url: str, wanted: str, found: str, *, given: bool) -> ProvisionEr
     return ProvisionError(
         f"The file at {shown_url(url)} has the sha256 {found}, but {source} says {wanted}.",
         "Give the sum of this file, or put the right file there; it was not installed.",
-        code="wrong_sha256",
+        code="wrong_checksum",
     )
 
 

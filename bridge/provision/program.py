@@ -16,6 +16,7 @@ from bridge.kiro.finder import find_binary
 from bridge.provision.fetch import CURRENT, Cache
 from bridge.provision.inputs import Inputs, Places
 from bridge.provision.progress import ProvisionError, say, warn
+from bridge.provision.secrets import without_login
 
 _VERSION_TIMEOUT = 60.0
 _ASIDE = ".before-module"
@@ -38,7 +39,7 @@ def install(inputs: Inputs, places: Places, environ: Mapping[str, str]) -> None:
     folder = cache.ensure(inputs)
     programs = cache.programs()
     if str(folder.resolve()) != before or not all(_is_linked(places.bin / path.name, path) for path in programs):
-        _try_out(programs[0])
+        _try_out(programs[0], environ)
     for path in programs:
         _link(places.bin / path.name, path, places)
 
@@ -49,11 +50,11 @@ def binary(inputs: Inputs, places: Places) -> Path | None:
     return programs[0] if programs else None
 
 
-def _try_out(program: Path) -> None:
+def _try_out(program: Path, environ: Mapping[str, str]) -> None:
     try:
         result = subprocess.run(
             [str(program), "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT,
-            check=False,
+            env=without_login(environ), check=False,
         )  # fmt: skip
         said = (result.stdout or result.stderr).decode(errors="replace").strip().partition("\n")[0][:200]
         trouble = "" if result.returncode == 0 else f"ended with exit code {result.returncode} and said {said!r}"

@@ -14,8 +14,6 @@ from bridge.errors import BridgeError
 class ProvisionError(BridgeError):
     """A step of provisioning failed. `exit_code` is what the command ends with."""
 
-    code = "provision_failed"
-
     def __init__(self, cause: str, remedy: str = "", *, code: str | None = None, exit_code: int = 1) -> None:
         super().__init__(cause, remedy, code=code)
         self.exit_code = exit_code

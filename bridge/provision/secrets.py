@@ -32,7 +32,8 @@ def without_login(environ: Mapping[str, str]) -> dict[str, str]:
 
 def blot_out(text: str, environ: Mapping[str, str]) -> str:
     """Return the text with the values of all secrets in the environment replaced by `[hidden]`."""
-    for name, value in environ.items():
-        if len(value) >= _SHORTEST and (name in _OTHERS or _PART.fullmatch(name)):
+    values = [value for name, value in environ.items() if name in _OTHERS or _PART.fullmatch(name)]
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= _SHORTEST:
             text = text.replace(value, "[hidden]")
     return text

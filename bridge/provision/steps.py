@@ -33,7 +33,7 @@ def provision(inputs: Inputs, places: Places, environ: Mapping[str, str]) -> lis
         try:
             step(inputs, places, environ)
         except BridgeError as error:
-            say(f"error: {error}")
+            say(f"This step failed: {error.problem.cause}")
             failures.append(error)
     if not failures:
         run_script("post_install", inputs.post_install_script, places, environ)

@@ -39,9 +39,12 @@ def attach(options: Options) -> int:
 def _look(client: Client, options: Options) -> None:
     """Fail now when there is nothing to attach to; a bridge that is starting is waited for later."""
     try:
-        client.sessions()
-        if options.session is not None:
-            client.session(options.session)
+        known = [str(session["id"]) for session in client.sessions()["sessions"]]
+        if options.session is not None and options.session not in known:
+            raise Refused(
+                404, "unknown-session", f"There is no session {options.session!r}.",
+                f"Leave --session away, or take one of {', '.join(known)}.",
+            )  # fmt: skip
     except Refused as error:
         if not error.passes:
             raise

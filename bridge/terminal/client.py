@@ -83,7 +83,10 @@ class Client:
 
     def sessions(self) -> JsonObject:
         """Return all sessions under `sessions`, and the id of the primary one, or None, under `primary`."""
-        return self._ask("GET", "/api/v1/sessions")
+        found = self._ask("GET", "/api/v1/sessions")
+        if not isinstance(found.get("sessions"), list):
+            raise NotABridge(self.url, "it has no list of sessions")
+        return found
 
     def session(self, session: str) -> JsonObject:
         """Return one session."""

@@ -6,6 +6,7 @@ after `Gone` nothing is reported any more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from bridge.terminal.frames import Frame
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
+LEAVE_SECONDS = 5.0
+"""How long leaving waits for a connection that is just being made; it is given up then."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Follower:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stopped.set()
         self._interrupt()
-        self._thread.join()
+        self._thread.join(LEAVE_SECONDS)
 
     def reload(self) -> None:
         """Load the conversation anew; `Loaded` follows."""
@@ -98,30 +101,35 @@ class Follower:
                 self._stream.wake()
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
-        lost = False
+        try:
+            self._follow()
+        except (Refused, NotABridge) as error:
+            self._report(Gone(error))
+        except (KeyError, TypeError, ValueError) as error:
+            self._report(Gone(NotABridge(self._client.url, f"what it says cannot be read: {type(error).__name__}")))
+
+    def _follow(self) -> None:
+        """Connect and listen until we are stopped. A connection that can be made anew at once was never lost."""
+        pause, lost = FIRST_PAUSE, False
         while not self._stopped.is_set():
             try:
                 self._connect()
-                lost, pause = False, FIRST_PAUSE
-                self._listen()
-                reason = "the bridge ended the connection"
-            except Unreachable as error:
-                reason = error.reason
-            except (Refused, NotABridge) as error:
+            except (Unreachable, Refused, NotABridge) as error:
                 if not self._may_pass(error):
-                    self._report(Gone(error))
-                    return
-                reason = error.problem.cause
-            if not lost and not self._stopped.is_set() and self._place is not None:
-                self._report(Lost(reason))
-                lost = True
-            if self._stopped.wait(pause):
-                return
-            pause = min(2 * pause, LONGEST_PAUSE)
+                    raise
+                if not lost and self._place is not None:
+                    self._report(Lost(error.reason if isinstance(error, Unreachable) else error.problem.cause))
+                lost, pause = True, min(2 * pause, LONGEST_PAUSE)
+            else:
+                lost, pause = False, FIRST_PAUSE
+                with contextlib.suppress(Unreachable):
+                    self._listen()
+            self._stopped.wait(pause)
 
-    def _may_pass(self, error: Refused | NotABridge) -> bool:
+    def _may_pass(self, error: Unreachable | Refused | NotABridge) -> bool:
         """Return whether to go on. A session that we chose ourselves and that is gone is chosen anew."""
+        if isinstance(error, Unreachable):
+            return True
         if isinstance(error, Refused) and error.kind == "unknown-session" and self._named is None and self._place:
             self._place = None
             return True
@@ -137,6 +145,8 @@ class Follower:
         stream = self._client.stream(*self._place)
         with self._lock:
             self._stream = stream
+        if self._stopped.is_set():  # nobody saw the stream to wake it
+            stream.wake()
         problem = status.get("problem")
         self._report(Connected(f"{problem['cause']} {problem['remedy']}".strip() if problem else ""))
 

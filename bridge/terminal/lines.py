@@ -16,7 +16,7 @@ from bridge.core.items import Item
 from bridge.core.records import TURN_OVER
 from bridge.core.text import strip_prompt
 from bridge.errors import BridgeError
-from bridge.terminal.clean import clean
+from bridge.terminal.clean import clean, clean_line
 from bridge.terminal.client import Client, Refused, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
 from bridge.terminal.model import Block, Conversation, OutOfStep, Said, Transcript
@@ -144,15 +144,16 @@ class LineChat:
         self._conversation.load(news.session, news.page)
 
     def _is_connected(self, problem: str) -> None:
-        self._connected = True
-        self._print_news()
-        if problem:
+        again, self._connected = self._connected, True
+        for block in self._transcript.take(self._conversation):
+            self._print(block)
+        if problem and not again:
             self._say(f"({clean(problem)})")
         if self._uncertain:
             self._ask_what_arrived()
         if self._result is None and not self._typed and self._kept and not self._uncertain:
             self._send()
-        self._go_on(True)
+        self._go_on(not again)
 
     def _ask_what_arrived(self) -> None:
         """Find out whether the prompt had arrived when the connection broke."""
@@ -209,6 +210,8 @@ class LineChat:
             self._say("\n".join(lines) + "\n")
 
     def _ask_for_input(self) -> None:
+        if self._kept:
+            self._say("(your prompt was kept: Enter sends it)")
         self._out.write("> ")
         self._out.flush()
 
@@ -255,7 +258,10 @@ class LineChat:
             self._echoed, self._kept = strip_prompt(self._kept), ""
         except Unreachable as error:
             self._uncertain = error.sent
-            self._connected = False
+            if error.sent:
+                self._ask_what_arrived()
+            elif self._typed:
+                self._say("(the bridge did not answer; your prompt is kept: Enter sends it)")
         except Refused as error:
             self._say(f"({error})" if self._typed else f"error: {error}")
             if not self._typed:
@@ -273,4 +279,6 @@ def item_lines(item: Item) -> list[str]:
         return [f"You: {text}"]
     if item.kind == "thought":
         return [f"(thinking) {line}" for line in excerpt(item.text, OUTPUT_LINES)]
-    return [f"[{item.data.get('level') or 'info'}] {text}"] if item.kind == "notice" else [text]
+    if item.kind == "notice":
+        return [f"[{clean_line(str(item.data.get('level') or 'info'), 20)}] {text}"]
+    return [text]

@@ -15,17 +15,19 @@ from typing import Any
 from markdown_it import MarkdownIt
 from rich.color import ColorType
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.markdown import Heading, Markdown
+from rich.markdown import CodeBlock, Heading, Markdown, TableElement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.style import Style
+from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
 from bridge.core.items import Item
 from bridge.terminal.clean import clean
 from bridge.terminal.model import Block, Said
-from bridge.terminal.wording import cost, duration, ending, excerpt, tool_name, tool_status, tool_subject
+from bridge.terminal.wording import cost, ending, excerpt, tool_name, tool_note, tool_subject
 
 Line = list[tuple[str, str]]
 """Pieces of a line as prompt_toolkit takes them: style and text."""
@@ -34,6 +36,9 @@ OUTPUT_LINES = 6
 LIVE_OUTPUT_LINES = 4
 PROMPT_LINES = 40
 LIVE_SOURCE_LINES = 150
+DEEPEST = 16
+"""Markdown that is nested deeper is shown as it was written: the parser leaves out what is below level 20."""
+
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 _NARROWEST = 20
@@ -106,20 +111,23 @@ def _item(item: Item, frame: int | None) -> RenderableType:
     if item.kind == "prompt":
         return _prompt(item.text)
     if item.kind == "thought":
-        lines = excerpt(item.text, OUTPUT_LINES, end=frame is not None)
+        lines = excerpt(item.text, OUTPUT_LINES, end=frame is not None) or [""]
         return Text("\n".join(["✻ " + lines[0], *(f"  {line}" for line in lines[1:])]), "dim italic")
     if item.kind == "notice":
         level = item.data.get("level")
         return Text(f"! {clean(item.text)}", {"error": "red", "warning": "yellow"}.get(str(level), "blue"))
-    return Prose(clean(item.text if frame is None else tail_of(item.text)))
+    prose = Prose(clean(item.text if frame is None else tail_of(item.text)))
+    return Text(prose.markup) if prose.deep else prose
 
 
 def _tool(item: Item, frame: int | None) -> RenderableType:
     sign, colour = _SIGNS.get(str(item.data.get("status")), (SPINNER[(frame or 0) % len(SPINNER)], "yellow"))
-    head = Text.assemble((sign, colour), " ", (tool_name(item), "bold"), "  ", tool_subject(item))
-    status = tool_status(item)
-    if status != "completed":
-        head.append(f"  {status}", "dim")
+    head = Text.assemble((sign, colour), " ", (tool_name(item), "bold"))
+    note, subject = tool_note(item), tool_subject(item)
+    if note:
+        head.append(f"  {note}", "yellow")
+    if subject:
+        head.append(f"  {subject}")
     going = sign not in "✓✗■"
     lines = excerpt(item.text, LIVE_OUTPUT_LINES if going else OUTPUT_LINES, end=going)
     head.no_wrap, head.overflow = True, "ellipsis"
@@ -159,10 +167,34 @@ class _PlainHeading(Heading):
         yield self.text
 
 
+class _PlainCode(CodeBlock):
+    """A code block that is set in, without empty lines around it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip()
+        yield Padding(Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True), (0, 0, 0, 2))
+
+
+class _PlainTable(TableElement):
+    """A table without empty lines around it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in super().__rich_console__(console, options):
+            if isinstance(part, Table):
+                part.show_edge = False
+            yield part
+
+
 class Prose(Markdown):
     """Markdown as a chat shows it: line breaks are kept, HTML is text, links show where they lead."""
 
-    elements = {**Markdown.elements, "heading_open": _PlainHeading}  # noqa: RUF012
+    elements = {  # noqa: RUF012
+        **Markdown.elements,
+        "heading_open": _PlainHeading,
+        "table_open": _PlainTable,
+        "fence": _PlainCode,
+        "code_block": _PlainCode,
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__("", code_theme="ansi_dark", hyperlinks=False)
@@ -172,6 +204,7 @@ class Prose(Markdown):
             for child in token.children or ():
                 if child.type == "softbreak":
                     child.type = "hardbreak"
+        self.deep = any(token.level >= DEEPEST for token in self.parsed)
 
 
 def tail_of(text: str) -> str:
@@ -197,7 +230,9 @@ def _lines(shown: RenderableType, width: int) -> list[Line]:
         # The layout of hostile Markdown failed; its source says the same.
         source = shown.markup if isinstance(shown, Prose) else "(this cannot be shown)"
         rows = console.render_lines(Text(source), pad=False)
-    lines = [_line(row) for row in rows]
+    # Markdown elements each bring their own empty line; one between two of them is enough.
+    apart = [any(part.text for part in row) for row in rows]
+    lines = [_line(row) for row, here, before in zip(rows, apart, [False, *apart], strict=False) if here or before]
     while lines and not lines[0]:
         del lines[0]
     while lines and not lines[-1]:
@@ -229,8 +264,3 @@ def _style(style: Style | None) -> str:
         else:
             words.append(f"{ground}:{color.get_truecolor().hex}")
     return " ".join(words)
-
-
-def elapsed(seconds: float) -> str:
-    """Return for how long something goes on, empty in its first second."""
-    return duration(seconds) if seconds >= 1 else ""

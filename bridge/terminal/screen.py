@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +23,15 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.renderer import print_formatted_text
 
+from bridge.core.items import Item
 from bridge.errors import BridgeError
-from bridge.terminal.clean import clean, clean_line
+from bridge.terminal.clean import clean
 from bridge.terminal.client import Client, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
 from bridge.terminal.layout import INPUT_LINES, application, fragments
 from bridge.terminal.model import Block, Conversation, OutOfStep, Said, Transcript
-from bridge.terminal.render import SPINNER, Line, block_lines, elapsed, gap, live_lines, prompt_lines
+from bridge.terminal.render import Line, block_lines, gap, live_lines, prompt_lines
+from bridge.terminal.status import Situation, status_line
 
 PAUSE = 0.08
 SPIN = 0.25
@@ -69,15 +71,17 @@ class ScreenChat:
         self._width = 0
         self._frame = 0
         self._note, self._note_until = "", 0.0
-        self._connected = self._was_connected = False
-        self._problem = ""
+        self._situation = Situation()
         self._outgoing: Outgoing | None = None
-        self._stopping = self._leaving = False
+        self._leaving = self._left = False
         self._failure: BridgeError | None = None
 
     def run(self) -> int:
         """Chat until the person leaves; return the exit code. Raises `BridgeError` when there is nothing to follow."""
-        code = asyncio.run(self._run())
+        try:
+            code = asyncio.run(self._run())
+        except EOFError:  # the terminal is gone
+            return 0
         if self._failure is not None:
             raise self._failure
         self._say_goodbye()
@@ -92,6 +96,7 @@ class ScreenChat:
             try:
                 return await self._app.run_async()
             finally:
+                self._left = True
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,14 +122,11 @@ class ScreenChat:
             case Loaded():
                 self._loaded(news)
             case Connected():
-                self._connected = self._was_connected = True
-                self._problem = clean_line(news.problem, 400)
-                if self._outgoing is not None and self._outgoing.uncertain:
-                    self._spawn(self._ask_what_arrived(self._outgoing))
+                self._is_connected(news.problem)
             case Happened():
                 self._happened(news)
             case Lost():
-                self._connected = False
+                self._situation.connected = False
             case Gone():
                 self._failure = news.error
                 self._leave()
@@ -137,21 +139,30 @@ class ScreenChat:
             return
         self._transcript = Transcript()
         if known is not None:
-            self._shown.append("The bridge has begun a new conversation.")
-        older = f" · {self._history} latest parts, --history N shows more" if self._conversation.more else ""
-        self._shown.append(f"Kiro · {news.session['cwd']} · {self._client.url}{older}")
-        self._print(list(self._shown)[-1 if known is None else -2 :])
+            self._add(_notice("The bridge has begun a new conversation.", "info"))
+        older = f" · the last {self._history} parts, --history N shows more" if self._conversation.more else ""
+        self._add(f"Kiro · {news.session['cwd']} · {self._client.url}{older}")
         for turn in self._conversation.turns():
             if turn.prompt:
                 self._past.append_string(turn.prompt)
+
+    def _is_connected(self, problem: str) -> None:
+        if problem and problem != self._situation.problem:
+            self._add(_notice(problem, "error"))
+        self._situation = Situation(True, True, self._situation.stopping, problem)
+        if self._outgoing is not None and self._outgoing.uncertain:
+            self._spawn(self._ask_what_arrived(self._outgoing))
 
     def _happened(self, news: Happened) -> None:
         try:
             self._conversation.apply(news.name, news.data)
         except OutOfStep:
             self._follower.reload()
-        if self._conversation.running() is None:
-            self._stopping = False
+        turns = self._conversation.turns()
+        if self._conversation.running() is None and self._outgoing is None:
+            self._situation.stopping = False
+        if turns and turns[-1].state == "completed":
+            self._situation.problem = ""
         outgoing = self._outgoing
         if outgoing is not None and self._conversation.accepted(outgoing.text, outgoing.before) is not None:
             self._outgoing = None
@@ -172,7 +183,7 @@ class ScreenChat:
         text = self._buffer.text
         if not text.strip():
             return
-        if not self._connected:
+        if not self._situation.connected:
             self._tell("Not connected: your text stays here until the bridge is back.")
         elif self._outgoing is not None or self._conversation.running() is not None:
             self._tell("Kiro is still working: your text stays here. Ctrl-C stops Kiro.")
@@ -190,10 +201,12 @@ class ScreenChat:
             self._leave()
 
     def _interrupt(self) -> None:
-        if self._leaving or self._stopping:
+        if self._leaving or self._situation.stopping:
             self._leave()
-        elif self._connected and self._conversation.running() is not None:
-            self._stopping = True
+        elif self._situation.connected and self._outgoing is not None:
+            self._situation.stopping = True
+        elif self._situation.connected and self._conversation.running() is not None:
+            self._situation.stopping = True
             self._spawn(self._cancel())
         else:
             self._leaving = True
@@ -217,8 +230,13 @@ class ScreenChat:
             outgoing.uncertain = error.sent
             if not error.sent:
                 self._take_back(outgoing, "The bridge did not answer: your text is kept.")
+            elif self._situation.connected:
+                await self._ask_what_arrived(outgoing)
         except BridgeError as error:
             self._take_back(outgoing, clean(str(error)))
+        else:
+            if self._situation.stopping:
+                await self._cancel()
 
     async def _ask_what_arrived(self, outgoing: Outgoing) -> None:
         """Find out whether the prompt had arrived when the connection broke."""
@@ -232,7 +250,7 @@ class ScreenChat:
     def _take_back(self, outgoing: Outgoing, reason: str) -> None:
         if self._outgoing is not outgoing:
             return
-        self._outgoing = None
+        self._outgoing, self._situation.stopping = None, False
         typed_since = self._buffer.text
         self._buffer.text = f"{outgoing.text}\n{typed_since}" if typed_since else outgoing.text
         self._buffer.cursor_position = len(self._buffer.text)
@@ -243,13 +261,13 @@ class ScreenChat:
         try:
             await asyncio.to_thread(self._client.cancel, str(self._conversation.session["id"]))
         except BridgeError as error:
-            self._stopping = False
+            self._situation.stopping = False
             self._tell(clean(str(error)))
 
     # Drawing
 
     async def _paint_for_ever(self) -> None:
-        while True:
+        while not self._left:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._dirty.wait(), SPIN if self._moving() else 2 * SPIN)
             self._dirty.clear()
@@ -263,8 +281,7 @@ class ScreenChat:
         blocks = self._transcript.take(self._conversation)
         self._live = self._live_lines(blocks)
         if blocks:
-            self._shown += blocks
-            self._print(blocks)
+            self._add(*blocks)
         self._app.invalidate()
 
     def _live_lines(self, blocks: list[Block]) -> list[Line]:
@@ -281,13 +298,17 @@ class ScreenChat:
             lines += [[], *prompt_lines(outgoing.text, note, self._width - 1)[-room:]]
         return lines
 
-    def _print(self, blocks: list[Block] | list[Block | str]) -> None:
+    def _add(self, *blocks: Block | str) -> None:
+        self._shown += blocks
+        self._print(blocks)
+
+    def _print(self, blocks: Sequence[Block | str]) -> None:
         """Write blocks above the lower part, for good."""
         self._app.renderer.erase()
         print_formatted_text(self._app.output, fragments(self._lines(blocks)), self._app.renderer.style)
         self._app.invalidate()
 
-    def _lines(self, blocks: list[Block] | list[Block | str]) -> list[Line]:
+    def _lines(self, blocks: Sequence[Block | str]) -> list[Line]:
         lines: list[Line] = []
         for block in blocks:
             text = [[("class:dim", clean(block))]] if isinstance(block, str) else block_lines(block, self._width - 1)
@@ -324,33 +345,10 @@ class ScreenChat:
         return self._note if time.monotonic() < self._note_until else ""
 
     def _moving(self) -> bool:
-        return self._conversation.running() is not None or not self._connected or self._outgoing is not None
+        return self._conversation.running() is not None or not self._situation.connected or self._outgoing is not None
 
     def _status(self) -> Line:
-        usage = self._conversation.latest_usage()
-        facts = [str(self._conversation.session.get("engine") or "")]
-        facts += [f"context {usage.context_percent:.0f} %"] if usage.context_percent is not None else []
-        facts += [f"{usage.credits:.2f} credits"] if usage.credits is not None else []
-        style, state, hint = self._state()
-        middle = "".join(f" · {clean_line(fact, 40)}" for fact in facts if fact)
-        room = self._columns() - len(state) - len(middle) - 3
-        tail = f"   {hint}" if len(hint) + 3 <= room else ""
-        return [(style, state[: self._columns() - 1]), ("class:dim", f"{middle}{tail}"[: max(0, room + len(middle))])]
-
-    def _state(self) -> tuple[str, str, str]:
-        """Return style and words for how things are, and the keys that matter now."""
-        spinner = SPINNER[self._frame % len(SPINNER)]
-        turn = self._conversation.running()
-        if not self._connected:
-            return "class:busy", f"{spinner} {'reconnecting' if self._was_connected else 'connecting'}", "Ctrl-D leaves"
-        if self._stopping:
-            return "class:busy", f"{spinner} stopping", "Ctrl-C again leaves"
-        if turn is not None:
-            since = elapsed(time.time() - turn.accepted_at)
-            return "class:busy", f"{spinner} working {since}".rstrip(), "Ctrl-C stops · Ctrl-D leaves, Kiro goes on"
-        if self._problem:
-            return "class:bad", f"✗ {self._problem}", ""
-        return "class:good", "● ready", "Enter sends · Alt-Enter new line · Ctrl-D leaves"
+        return status_line(self._situation, self._conversation, time.time(), self._frame, self._columns())
 
     def _say_goodbye(self) -> None:
         if self._conversation.running() is not None:
@@ -358,3 +356,8 @@ class ScreenChat:
         unsent = self._buffer.text.strip()
         if unsent:
             print(f"Not sent:\n{clean(unsent)}")
+
+
+def _notice(text: str, level: str) -> Said:
+    """Return something the chat itself has to say, as a block."""
+    return Said(Item(key="", kind="notice", position=0, text=text, data={"level": level}))

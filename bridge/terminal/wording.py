@@ -31,8 +31,14 @@ def tool_subject(item: Item) -> str:
 def tool_status(item: Item) -> str:
     """Return how the tool call is or ended."""
     status = clean_line(str(item.data.get("status") or "running"), _NAME_LENGTH)
+    note = tool_note(item)
+    return f"{status}, {note}" if note else status
+
+
+def tool_note(item: Item) -> str:
+    """Return what is worth saying of a tool call beside a sign for its status: an exit code that is not 0."""
     code = item.data.get("exit_code")
-    return f"{status}, exit code {code}" if isinstance(code, int) and code else status
+    return f"exit code {code}" if isinstance(code, int) and code else ""
 
 
 def ending(turn: Turn) -> list[str]:

@@ -36,7 +36,7 @@ class Head:
     def add(self, piece: bytes) -> None:
         """Take the next bytes; empty lines before a request count for nothing (RFC 9112, 2.2)."""
         self.data += piece
-        if self.data[:1] in (b"\r", b"\n"):
+        if self.data.startswith((b"\r", b"\n")):
             self.data = self.data.lstrip(b"\r\n")
 
     def whole(self) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bridge import __version__
+from bridge.coder import make_reporter
 from bridge.core.agentapi import turn_messages
 from bridge.core.records import Session, Turn
 from bridge.engine import Engine, Hub
@@ -113,8 +115,14 @@ class BridgeApplication:
             self._initial_prompt = settings.initial_prompt
             self._state: StateFile | None = None
             initial = self._restore(settings)
+            self._stopping = False
+            self._reporter = make_reporter(
+                os.environ, settings, self._hub, self._ledger, self._engine.primary, self._takes_prompts
+            )
             undo.pop_all()
         self._broadcaster.start()
+        if self._reporter is not None:
+            self._reporter.start()
         self._engine.start(initial)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -133,11 +141,17 @@ class BridgeApplication:
 
     def stop(self) -> None:
         """End turns and streams, save the state, release everything."""
+        self._stopping = True
         self._engine.stop(STOP_SECONDS)
         self._transports.close()
         self.save_state()
+        if self._reporter is not None:
+            self._reporter.stop()
         self._broadcaster.stop()
         self._ledger.close()
+
+    def _takes_prompts(self) -> bool:
+        return not self._stopping and self._engine.status().ready
 
     def _make_broadcaster(self, settings: Settings) -> Broadcaster:
         session_feed = SessionFeed(self._ledger, self._hub.last_seq)

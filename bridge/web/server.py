@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACEFUL_SECONDS = 15
+GRACEFUL_SECONDS = 20
 BACKLOG = 1024
 
 

@@ -100,7 +100,6 @@ class BridgeWorker(ThreadWorker):  # type: ignore[misc]
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if hasattr(libc, "mallopt"):
                 libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
-        import os as _o; v=float(_o.environ.get("SWI","0")); v and sys.setswitchinterval(v)
         super().init_process()
 
     def handle_usr1(self, sig: int, frame: object) -> None:

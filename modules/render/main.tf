@@ -36,7 +36,7 @@ variable "bridge_wheels_url" {
 locals {
   root = "${path.module}/../.."
 
-  # Compiled files are no sources, and a template archive has lost every dot-file.
+  # Neither compiled files nor what an editor leaves are sources.
   files = [
     for name in fileset(local.root, "bridge/**") : name
     if length(regexall("(^|/)(__pycache__/|[.])", name)) == 0
@@ -45,10 +45,15 @@ locals {
     { for name in local.files : name => file("${local.root}/${name}") },
     { "requirements.lock" = file("${local.root}/requirements.lock") },
   ))
-  digest = sha256(local.payload)
+
+  # A packed module (tools/pack_module.py) has the payload ready-made, and no sources.
+  packed = fileexists("${local.root}/payload.json") ? jsondecode(file("${local.root}/payload.json")) : {
+    data   = base64gzip(local.payload)
+    digest = sha256(local.payload)
+  }
 
   # 120 pieces of 1,000 characters: with the script around it well under the 131,071 bytes that one argument may have.
-  pieces = chunklist(regexall(".{1,1000}", base64gzip(local.payload)), 120)
+  pieces = chunklist(regexall(".{1,1000}", local.packed.data), 120)
 
   # The path is checked by the module's input: no character of it means anything to a shell between double quotes.
   given     = coalesce(var.config.module_directory, "~/.coder-modules/coder/kiro-cli")
@@ -57,7 +62,7 @@ locals {
   parts = [for index, piece in local.pieces : templatefile("${local.root}/scripts/part.sh.tftpl", {
     count     = length(local.pieces)
     data      = join("", piece)
-    digest    = substr(local.digest, 0, 16)
+    digest    = substr(local.packed.digest, 0, 16)
     directory = local.directory
     number    = index + 1
   }) if var.install]
@@ -68,7 +73,7 @@ locals {
     parameters = base64gzip(jsonencode({
       bridge_wheels_url = var.bridge_wheels_url
       config            = var.config
-      digest            = var.install ? local.digest : ""
+      digest            = var.install ? local.packed.digest : ""
       lock              = filesha256("${local.root}/requirements.lock")
       parts             = length(local.pieces)
       pip_index_url     = var.pip_index_url

@@ -19,7 +19,7 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 QUICKLY_MEASURED = {
     *("accept", "begun", "write", "live", "stable", "status", "idle", "quiet", "rss", "pss", "cold"),
     *("crowd1", "lost1", "load1", "v1poll1", "v1new1", "v2poll1", "v2new1"),
-    *("start100", "page100", "resume100", "message100", "replay100", "growth"),
+    *("start100", "state100", "page100", "resume100", "message100", "replay100", "growth"),
 }
 
 

@@ -1,9 +1,9 @@
 """A stand-in for the `coder` command: `exp mcp server`, with the `mcp` SDK's own server side.
 
 The tool is that of facts/coder-platform.md 2.4. Reports go on to `CODER_AGENT_URL` as an app status, marked as having
-come this way. `CODER_STANDIN_LOG` is where it writes what it was started with; the file `CODER_STANDIN_MODE` says how it
-misbehaves, read at each start: absent, die-at-start, die-in-call, hang-at-start, hang-in-call, deaf (never ends by
-itself), refuse.
+come this way. `CODER_STANDIN_LOG` is where it writes what it was started with; the file `CODER_STANDIN_MODE` says how
+it misbehaves, read at each start: absent, die-at-start, die-in-call, hang-at-start, hang-in-call, deaf (never ends by
+itself).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def server(misbehaviour: str) -> Server[Any]:
             os._exit(1)
         if misbehaviour == "hang-in-call":
             await asyncio.sleep(3600)
-        if error := fault(params.name, given) or ("reporting failed" if misbehaviour == "refuse" else ""):
+        if error := fault(params.name, given):
             return types.CallToolResult(content=[types.TextContent(text=error)], is_error=True)
         status = merging.self_report(given["state"], given["summary"], given["link"])
         if status is not None:

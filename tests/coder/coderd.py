@@ -141,17 +141,16 @@ class Coderd:
 class Task:
     """A task whose app is at `app_url` (None: the workspace is stopped). `old` are the rules before 2.32."""
 
-    def __init__(self, coderd: Coderd, task_id: str, *, old: bool = False) -> None:
+    def __init__(self, coderd: Coderd, task_id: str) -> None:
         self.coderd = coderd
         self.id = task_id
         self.app_url: str | None = None
-        self._old = old
+        self.old = False
         self._since = 0
         coderd.tasks.add(task_id)
 
-    def run(self, app_url: str) -> None:
-        """A start build is done: statuses from before it no longer count (3.3)."""
-        self.app_url = app_url
+    def build(self) -> None:
+        """A start build begins: statuses from before it no longer count (3.3)."""
         self._since = len(self.coderd.seen)
 
     def current_state(self) -> str | None:
@@ -164,7 +163,9 @@ class Task:
         if self.app_url is None:
             return "paused"
         try:
-            return "active" if requests.get(self.app_url + "/status", timeout=WAIT).status_code < 500 else "initializing"
+            return (
+                "active" if requests.get(self.app_url + "/status", timeout=WAIT).status_code < 500 else "initializing"
+            )
         except requests.ConnectionError:
             return "initializing"
 
@@ -176,9 +177,9 @@ class Task:
         if reply.status_code != 200 or "json" not in reply.headers["Content-Type"]:
             return 502
         if reply.json()["status"] != "stable":
-            return 502 if self._old else 409
+            return 502 if self.old else 409
         reply = requests.post(f"{self.app_url}/message", json={"content": text, "type": "user"}, timeout=WAIT)
-        return 204 if reply.status_code == 200 and reply.json() == {"ok": True} else 502
+        return 204 if reply.status_code == 200 and reply.json()["ok"] is True else 502
 
     def would_send(self) -> bool:
         """Return whether `coder task send` would stop waiting now (3.3); `failure` is not a state it knows."""

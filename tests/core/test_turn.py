@@ -76,6 +76,23 @@ def test_deltas_grow_one_item_that_the_record_confirms() -> None:
     assert screen.ends == [TurnEnded("completed")]
 
 
+def test_a_record_that_is_ahead_of_the_stream_is_not_told_again() -> None:
+    """Kiro has written the answer down while its last words are still on their way to us."""
+    screen = play(TextDelta("Hel"), MessageRecorded("m1", "Hello you"), TextDelta("lo"), TextDelta(" you"))
+    assert screen.texts() == ["Hello you"]
+    screen = play(MessageRecorded("m1", "One."), ToolSeen("t", recorded=True), MessageRecorded("m2", "Two."),
+                  TextDelta("On"), TextDelta("e."), MessageBreak(), ToolSeen("t"), TextDelta("Two."),
+                  MessageBreak(), TextDelta("Three."))  # fmt: skip
+    assert screen.texts() == ["One.", "Two.", "Three."]
+
+
+def test_the_same_words_again_are_told_again() -> None:
+    screen = play(TextDelta("Do"), MessageRecorded("m1", "Done."), TextDelta("ne."), MessageBreak(), TextDelta("Done."))
+    assert screen.texts() == ["Done.", "Done."]
+    screen = play(TextDelta("ok"), MessageRecorded("m1", "Other words"), TextDelta(" then"))
+    assert screen.texts() == ["Other words", " then"]
+
+
 def test_a_rendered_preview_is_replaced_by_the_faithful_text() -> None:
     screen = play(TextDelta("three lines"), MessageRecorded("m1", "**three** lines"), Ended("completed"))
     assert screen.texts() == ["**three** lines"]

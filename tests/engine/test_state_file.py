@@ -88,7 +88,7 @@ def test_a_missing_file_is_an_empty_state(bench: Bench) -> None:
         ("[]", "expected an object"),
         ('{"version":1,"messages":[{"id":"x"}]}', "a message is not usable"),
         ('{"version":1,"messages":[{"id":1,"role":"user","message":"a","time":"soon"}]}', "a message is not usable"),
-        ('{"version":1,"messages":[{"id":1e999,"role":"user","message":"a","time":"soon"}]}', "a message is not usable"),
+        ('{"version":1,"messages":[{"id":1e999,"role":"user","message":"a","time":"x"}]}', "a message is not usable"),
         (
             '{"version":1,"messages":[{"id":9007199254740992,"role":"user","message":"a","time":"2026-11-20T05:49:18Z"}]}',
             "message 9007199254740992 has a wrong id or role",

@@ -8,7 +8,6 @@ import socket
 import struct
 import threading
 from typing import Any
-from urllib.parse import urlsplit
 
 from tests.faults.harness import FaultBridge
 from tests.whole.conftest import WAIT
@@ -28,8 +27,7 @@ class Follower:
 
     def visit(self, most: int, until: int | None = None) -> None:
         """Connect, read at most about `most` bytes or to the event `until`, and leave as rudely as chance wants."""
-        parts = urlsplit(self._bridge.url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=WAIT) as link:
+        with self._bridge.connect() as link:
             self.connections += 1
             head = f"GET /api/v1/sessions/{self._bridge.session()}/events HTTP/1.0\r\nHost: localhost\r\n"
             link.sendall(f"{head}Last-Event-ID: {self.last}\r\n\r\n".encode())
@@ -76,7 +74,8 @@ class Follower:
 
     def texts(self) -> list[tuple[int, str, str, str]]:
         """Return the items as it knows them."""
-        return [shown(item) for item in sorted(self.items.values(), key=lambda item: (item["turn_id"], item["position"]))]
+        ordered = sorted(self.items.values(), key=lambda item: (item["turn_id"], item["position"]))
+        return [shown(item) for item in ordered]
 
     def agrees(self, items: list[dict[str, Any]], last_seq: int) -> None:
         """Check that it has exactly those items, and one end of each turn."""

@@ -6,18 +6,19 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
 from tests.faults.invariants import Memory, verify
 from tests.leaks import parent_of
 from tests.whole.conftest import WAIT, Bridge, until
-
 
 _MARK = "listening on "
 
@@ -144,6 +145,12 @@ class FaultBridge(Bridge):
         self.doubtful.remove(text)
         self.accepted.append(text)
         return True
+
+    def connect(self) -> socket.socket:
+        """Return a new connection to the bridge."""
+        parts = urlsplit(self.url)
+        assert parts.hostname and parts.port
+        return socket.create_connection((parts.hostname, parts.port), timeout=WAIT)
 
     def hurt(self, *pids: int) -> None:
         """End processes at once."""

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _turns_end_once(ledger: Ledger) -> None:
 
 def _numbers_rise(ledger: Ledger, memory: Memory) -> None:
     ids = [turn["message_id"] for turn in ledger.turns]
-    assert all(after >= before + 2 for before, after in zip(ids, ids[1:], strict=False)), ids
+    assert all(after >= before + 2 for before, after in pairwise(ids)), ids
     assert ledger.last_seq >= memory.last_seq and all(row["seq"] <= ledger.last_seq for row in ledger.events)
     turns = {turn["id"]: (turn["message_id"], turn["prompt"]) for turn in ledger.turns}
     items = {row["id"]: row["turn_id"] for row in ledger.items}

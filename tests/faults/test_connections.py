@@ -6,13 +6,12 @@ import contextlib
 import resource
 import socket
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.faults.conftest import Case
 from tests.faults.harness import FaultBridge, prompt
-from tests.whole.conftest import WAIT, until
+from tests.whole.conftest import until
 
 HALVES = (b"", b"G", b"GET /status HTT", b"GET /status HTTP/1.1\r\nHost: localhost\r\n", b"GET /status HTTP/1.1\r\n\r")
 PROMPT = b'{"type":"user","content":"hello"}'
@@ -24,12 +23,8 @@ PATIENCE = 10.0
 @contextlib.contextmanager
 def connections(bridge: FaultBridge, count: int) -> Iterator[list[socket.socket]]:
     """Give that many connections to the bridge."""
-    parts = urlsplit(bridge.url)
     with contextlib.ExitStack() as links:
-        yield [
-            links.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=WAIT))
-            for _ in range(count)
-        ]
+        yield [links.enter_context(bridge.connect()) for _ in range(count)]
 
 
 def test_half_open_connections(bridge: FaultBridge, case: Case) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from tests.ledger.test_failures import own_file_system
 from tests.whole.conftest import WAIT, until
 
 MEGABYTE = 1 << 20
+Spoil = Callable[[Path], AbstractContextManager[None]]
 MOUNTED = 'mount -t tmpfs -o size=16m none "$1" && shift && exec "$@"'
 HOLDER = """
 import sqlite3, sys
@@ -123,7 +124,7 @@ def test_files_may_not_grow(bridge: FaultBridge, case: Case) -> None:
 
 @contextmanager
 def locked_by_another_program(path: Path) -> Iterator[None]:
-    """Another program has the file for itself. Not this one: it would give the lock back by looking at the file."""
+    """Another program has the file for itself; this one would give the lock back by looking at the file."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -172,9 +173,6 @@ def a_directory(path: Path) -> Iterator[None]:
     yield
 
 
-Spoil = Callable[[Path], "contextmanager[None]"]
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -186,13 +184,13 @@ Spoil = Callable[[Path], "contextmanager[None]"]
         (a_directory, "ledger"),
     ],
 )
-def test_start_is_refused(bridge: FaultBridge, spoil: Callable[[Path], object], words: str) -> None:
+def test_start_is_refused(bridge: FaultBridge, spoil: Spoil, words: str) -> None:
     bridge.start()
     bridge.send("!standin text hello")
     bridge.settled()
     bridge.stop()
     path = bridge.ledger_path()
-    with spoil(path):  # type: ignore[attr-defined]
+    with spoil(path):
         before = fingerprint(path)
         refused = run_once(bridge)
         assert refused.returncode == 1, refused
@@ -236,7 +234,7 @@ def test_damage_never_crashes(bridge: FaultBridge, case: Case) -> None:
     bridge.stop()
     whole = bridge.ledger_path().read_bytes()
     refused = 0
-    for number in range(rounds):
+    for _ in range(rounds):
         damaged = bytearray(whole)
         place = case.chance.choice([0, 16, 100, case.chance.randrange(len(whole))])
         length = case.chance.choice([1, 8, 500])

@@ -127,5 +127,3 @@ def count_agentapi(bridge: FaultBridge, messages: int) -> None:
             seen += line == b"event: message_update"
             if seen >= messages:
                 return
-
-

@@ -16,10 +16,11 @@ from tests.faults.conftest import Case
 from tests.faults.harness import FaultBridge, prompt
 from tests.whole.conftest import until
 
+COMMON = ("shrink-history", "rewind", "clear", "remove-conversation")
 FAULTS = {
-    "v1": ("shrink-history", "rewind", "compact", "clear", "remove-conversation", "recreate-database", "remove-database"),
-    "v2": ("shrink-history", "rewind", "compaction-line", "clear", "reset-to 0", "remove-conversation", "unknown-lines"),
-    "v3": ("shrink-history", "rewind", "compact", "clear", "remove-conversation", "unknown-lines"),
+    "v1": (*COMMON, "compact", "recreate-database", "remove-database"),
+    "v2": (*COMMON, "compaction-line", "reset-to 0", "unknown-lines"),
+    "v3": (*COMMON, "compact", "unknown-lines"),
 }
 HALF_WRITTEN = """
 import os, signal, sqlite3, sys
@@ -116,7 +117,7 @@ def keep(place: Path, copy: Path) -> None:
 
 def harm(place: Path, copy: Path, how: str) -> None:
     """Take a store away, put its older copy there, or cut its files to nothing."""
-    files = [place] if place.is_file() else [one for one in place.rglob("*.jsonl")]
+    files = [place] if place.is_file() else list(place.rglob("*.jsonl"))
     if how == "emptied":
         for file in files:
             file.write_bytes(b"")

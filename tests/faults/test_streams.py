@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from urllib.parse import urlsplit
 
 from tests.faults.conftest import Case
 from tests.faults.followers import Crowd, Follower
 from tests.faults.harness import FaultBridge, prompt
-from tests.whole.conftest import WAIT
 
 CLIENTS = 8
 
@@ -67,11 +65,10 @@ def test_a_reader_that_stalls(bridge: FaultBridge, case: Case) -> None:
     bridge.send(prompt(0, case.chance))
     bridge.settled()
     before = bridge.usage()
-    parts = urlsplit(bridge.url)
     paths = ["/events", f"/api/v1/sessions/{bridge.session()}/events?last_event_id=0"]
     with contextlib.ExitStack() as stalled:
         for number in range(10):
-            link = stalled.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=WAIT))
+            link = stalled.enter_context(bridge.connect())
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             link.sendall(f"GET {paths[number % 2]} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         healthy = Follower(bridge, f"{case.seed} healthy")

@@ -19,14 +19,15 @@ GOOD = (
     b"POST /message HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     b'1f\r\n{"type": "raw", "content": "x"}\r\n0\r\n\r\n',
     b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-    b'Content-Length: 89\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: a/b\r\n\r\nx\r\n--b--\r\n',
+    b'Content-Length: 89\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n'
+    b"Content-Type: a/b\r\n\r\nx\r\n--b--\r\n",
     b"GET /api/v1/sessions?x=%00 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nLast-Event-ID: 1\r\n\r\n",
     b"GET /status HTTP/1.0\r\n\r\n",
 )
 TOKENS = (
-    b"\r\n", b"\n", b"\r", b"\0", b"\xff\xfe", b" ", b":", b"%", b"%zz", b"..", b"//", b"HTTP/1.1", b"HTTP/9.9", b"-1",
-    b"99999999999999999999", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n", b"Host: evil\r\n", b"[::1]:x",
-    b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\r\n", b"\n", b"\r", b"\0", b"\xff\xfe", b" ", b":", b"%", b"%zz", b"..", b"//", b"HTTP/1.1", b"HTTP/9.9",
+    b"-1", b"99999999999999999999", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n", b"Host: evil\r\n",
+    b"[::1]:x", b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\x16\x03\x01\x02\x00", b"A" * 9000, b"X: y\r\n" * 200, b"{", b'"', b"ffffffffffffffffff\r\n",
 )  # fmt: skip
 

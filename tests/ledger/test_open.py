@@ -13,7 +13,7 @@ import pytest
 
 from bridge.core.items import Item, ItemPut
 from bridge.errors import LedgerCorrupt, LedgerError, LedgerLocked, LedgerTooNew
-from bridge.ledger import Ledger, schema
+from bridge.ledger import Ledger, lockfile, schema
 
 ROOT = Path(schema.__file__).parents[2]
 PROMPT = """
@@ -89,6 +89,27 @@ def test_another_process_holds_the_lock_until_it_ends(path: Path) -> None:
     ledger = Ledger.open(path)
     assert path.with_name(path.name + ".lock").read_text() == f"{os.getpid()}\n"
     ledger.close()
+
+
+def die_with_a_child(path: Path, seconds: float) -> None:
+    """Let an owner die while a child that it has just forked still has its files, for so long."""
+    code = "import os, sys, time; from bridge.ledger import Ledger; kept = Ledger.open(sys.argv[1])"
+    child = f"time.sleep({seconds}) if os.fork() == 0 else None; os._exit(0)"
+    subprocess.run([sys.executable, "-c", f"{code}; {child}", str(path)], check=True, cwd=ROOT, timeout=120)
+
+
+def test_the_child_of_a_dead_owner_is_waited_for(path: Path) -> None:
+    die_with_a_child(path, 0.3)
+    Ledger.open(path).close()
+
+
+def test_a_child_that_keeps_the_lock_is_not_waited_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockfile, "_PATIENCE", 0.0)
+    die_with_a_child(path, 1.0)
+    with pytest.raises(LedgerLocked):
+        Ledger.open(path)
+    monkeypatch.undo()
+    Ledger.open(path).close()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")

@@ -30,6 +30,8 @@ def module(module_copy: Path) -> Terraform:
     terraform = Terraform(module_copy)
     answer = terraform.init()
     if answer.code and "coder/coder" in answer.text:
-        pytest.skip("terraform init found no provider coder/coder, neither in the registry nor in ~/.terraform.d/plugins")
+        pytest.skip(
+            "terraform init found no provider coder/coder, neither in the registry nor in ~/.terraform.d/plugins"
+        )
     assert answer.code == 0, answer.text
     return terraform

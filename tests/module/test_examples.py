@@ -26,8 +26,7 @@ def test_example(module: Terraform, name: str) -> None:
 
 def test_module_itself_is_valid(module: Terraform) -> None:
     """`terraform validate` and `terraform fmt` have nothing to say of the module."""
-    for command, flags in (("validate", {}), ("fmt", {"check": True, "recursive": True})):
-        answer = module.run(command, **flags)
+    for answer in (module.run("validate"), module.run("fmt", check=True, recursive=True)):
         assert answer.code == 0, answer.text
 
 

@@ -15,7 +15,9 @@ from tests.module.terraforming import Plan, Terraform
 
 NEEDED = {"agent_id": "agent", "workdir": "/home/coder"}
 LIMIT = 131_071
-MCP = json.dumps({"mcpServers": {"docs": {"command": "docs", "args": ["--stdio"]}, "web": {"url": "https://x.example"}}})
+MCP = json.dumps(
+    {"mcpServers": {"docs": {"command": "docs", "args": ["--stdio"]}, "web": {"url": "https://x.example"}}}
+)
 AGENT = json.dumps({"name": "my-agent", "description": "Mine", "tools": ["read"]})
 
 
@@ -49,6 +51,7 @@ def test_defaults_are_those_of_the_readme(module: Terraform) -> None:
     assert not [name for name in plan.resources if re.match("coder_(ai_task|env.auth|env.kiro|app.cli)", name)]
     assert {**plan.outputs, "task_app_id": None} == {
         "agent_name": "agent",
+        "cli_app_slug": None,
         "port": 3284,
         "task_app_id": None,
         "web_app_slug": "kiro-cli",
@@ -169,6 +172,7 @@ GOOD: list[tuple[dict[str, Any], dict[str, dict[str, Any] | None]]] = [
     ({"auth_tarball": ""}, {"coder_env.auth_tarball[0]": None}),
     ({"auth_tarball": None, "ai_prompt": None, "system_prompt": None, "agent_config": None}, {}),
     ({"auth_tarball_path": "~/.kiro-login"}, {}),
+    ({"auth_tarball_path": "https://vault.internal.example/kiro/login"}, {}),
     ({"agentapi_chat_based_path": True}, {"coder_app.web[0]": {"subdomain": False}}),
     ({"agentapi_chat_based_path": True, "subdomain": False}, {"coder_app.web[0]": {"subdomain": False}}),
     ({"subdomain": False}, {"coder_app.web[0]": {"subdomain": False}}),
@@ -239,6 +243,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"auth_tarball": "a" * 524_001}, "pack-login"),
     ({"auth_tarball": "YQ==", "auth_tarball_path": "/login"}, "keep the one that holds the login"),
     ({"auth_tarball_path": "login.txt"}, "must be a path of the workspace that begins with / or ~/"),
+    ({"auth_tarball_path": "https://vault.internal.example/login?token=x"}, "without user name, password or query"),
+    ({"auth_tarball_path": "http://vault.internal.example/login"}, "or an https address"),
     ({"kiro_api_key": "abc\n"}, "use trimspace()"),
     ({"kiro_api_key": "a$b"}, "a dollar sign"),
     ({"kiro_api_key": "a" * 10_000}, "belongs in auth_tarball"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,17 +47,11 @@ def test_w7_no_waiting_for_silence(bridge: Bridge) -> None:
     for _ in range(5):
         with follow(bridge) as stream:
             stream.wait(lambda seen: bool(seen.named("status_change")))
+            began = time.monotonic()
             assert bridge.post("!standin text Done.").status_code == 200
             stream.wait(stable_again)
-        ended = bridge.turns()[-1]
-        took.append(seconds(ended["ended_at"]) - seconds(ended["accepted_at"]))
+            took.append(time.monotonic() - began)
     assert min(took) < AGENTAPI_SILENCE, took
-
-
-def seconds(stamp: str) -> float:
-    """Return the seconds within its hour of a time; the tests that subtract two of them are not run at its end."""
-    minute, second = stamp[14:16], stamp[17:].rstrip("Z").split("+")[0]
-    return int(minute) * 60 + float(second)
 
 
 def test_w8_silence_is_not_the_end(bridge: Bridge) -> None:
@@ -130,9 +124,9 @@ def test_w15_a_client_that_comes_back(bridge: Bridge) -> None:
     path = f"/api/v1/sessions/{bridge.session()}/events?last_event_id=0"
     with follow(bridge, path) as stream:
         stream.wait(lambda seen: any(block.startswith(b":") for block in seen.blocks))
-        ids = [json.loads(line) for block in stream.blocks for line in block.splitlines() if line.startswith(b"id:")]
+        ids = [int(line[4:]) for block in stream.blocks for line in block.splitlines() if line.startswith(b"id: ")]
         last = stream.events()[-1].data["seq"]
-    assert not ids or ids == sorted(set(ids))
+    assert ids and ids == sorted(set(ids))
     bridge.ask("!standin text Two.")
     with follow(bridge, path.replace("=0", f"={last}")) as stream:
         stream.wait(lambda seen: any(turn["turn"]["state"] == "completed" for turn in seen.named("turn")))

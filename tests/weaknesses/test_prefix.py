@@ -108,7 +108,7 @@ def test_w25_the_chat_works(bridge: Bridge, outside: str) -> None:
         )
         assert sent.status_code == 202, sent.text
         state = ""
-        for line in stream.iter_lines():
+        for line in stream.iter_lines(chunk_size=1):
             if line.startswith(b"data: "):
                 state = json.loads(line[6:]).get("turn", {}).get("state", "")
             if state == "completed":
