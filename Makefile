@@ -2,11 +2,13 @@
 #   make run     start the bridge, with the stand-in when there is no kiro-cli; ARGS="--port 4000" adds flags
 #   make test    all checks and all tests; TESTS="tests/test_cli.py -k version" chooses some
 #   make check   ruff and mypy
+#   make faults  the fault tests in full numbers; about a quarter of an hour
+#   make bench   the benchmarks; AGENTAPI_BIN=/path/to/agentapi measures it beside us; ARGS="--quick" is short
 #   make docs    write the generated parts of docs/ anew
 #   make lock    write the lock files anew from pyproject.toml; LOCK="--upgrade" takes newer versions
 #   make clean   remove what was made here
 
-.PHONY: run test check docs lock clean environment-run environment-dev
+.PHONY: run test check faults bench docs lock clean environment-run environment-dev
 .DEFAULT_GOAL := test
 
 ARGS ?=
@@ -29,14 +31,21 @@ run: environment-run
 	@exec $(python) tools/demo.py $(ARGS)
 
 test: check
-	@$(python) -m pytest $(TESTS)
+	@$(python) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 check: environment-dev
 	@$(python) -m ruff check .
 	@$(python) -m mypy
 
+faults: environment-dev
+	@$(python) -m pytest tests/faults --long
+
+bench: environment-dev
+	@$(python) -m bench $(ARGS)
+
 docs: environment-dev
 	@$(python) -m bridge.settings docs/settings.md
+	@$(python) -m tools.module_tables docs/module.md
 
 lock:
 	@python="$$($(find_python))" && "$$python" -m venv .venv/lock \

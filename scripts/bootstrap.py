@@ -168,8 +168,8 @@ def wait_for(names: list[Path]) -> None:
         if time.monotonic() > end:
             raise BootstrapError(
                 f"part {', '.join(missing)} of {len(names)} of the bridge did not arrive in {PARTS_TIMEOUT:g} seconds."
-                f' Each part is written by a script of its own, "Kiro CLI: bridge, part {missing[0]} of {len(names)}": look'
-                " at its log among the workspace's startup logs, then restart the workspace."
+                f' Each part is written by a script of its own, "Kiro CLI: bridge, part {missing[0]} of {len(names)}":'
+                " look at its log among the workspace's startup logs, then restart the workspace."
             )
         time.sleep(0.02)
 

@@ -119,7 +119,8 @@ class Settings:
         default=("http://localhost:3284", "http://localhost:3000", "http://localhost:3001"),
     )
     chat_base_path: str = declare(
-        Line(), SERVER, "Path under which a proxy shows the chat.", short="c", agentapi=True, default="/chat"
+        Line(), SERVER, "Path under which a proxy shows the chat; `./chat` stays relative to wherever the page is.",
+        short="c", agentapi=True, default="/chat",
     )
     max_clients: int = declare(
         Whole(1, 2000), SERVER, "Event streams that may be open at the same time.", default=300

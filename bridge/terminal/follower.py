@@ -19,6 +19,9 @@ from bridge.terminal.frames import Frame
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
+RELOADED = 500
+"""Items to load when the conversation is loaded anew, so that none of a long turn is missing."""
+
 LEAVE_SECONDS = 5.0
 """How long leaving waits for a connection that is just being made; it is given up then."""
 
@@ -66,7 +69,7 @@ News = Loaded | Connected | Happened | Lost | Gone
 class Follower:
     """Reports what happens in a session, the primary one unless it is named. `report` is called in our thread.
 
-    `history` is how many items `Loaded` holds at most.
+    `history` is how many items the first `Loaded` holds at most.
     """
 
     def __init__(self, client: Client, session: str | None, history: int, report: Callable[[News], None]) -> None:
@@ -156,6 +159,7 @@ class Follower:
             raise Refused(503, "", "The bridge has no session yet.", "Try again.")
         facts = self._client.session(session)
         page = self._client.page(session, self._history)
+        self._history = RELOADED
         self._place = (session, int(page["last_seq"]))
         self._report(Loaded(facts, page))
 

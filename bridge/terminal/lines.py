@@ -16,6 +16,7 @@ from bridge.core.items import Item
 from bridge.core.records import TURN_OVER
 from bridge.core.text import strip_prompt
 from bridge.errors import BridgeError
+from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean, clean_line
 from bridge.terminal.client import Client, Refused, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
@@ -157,19 +158,17 @@ class LineChat:
 
     def _ask_what_arrived(self) -> None:
         """Find out whether the prompt had arrived when the connection broke."""
-        latest = Conversation()
         try:
-            latest.load(self._conversation.session, self._client.page(str(self._conversation.session["id"]), 50))
-        except BridgeError:
+            found = turn_of_prompt(self._client, self._conversation.session, self._kept, self._before)
+        except BridgeError:  # the bridge is away: we look again when it is back
             return
         self._uncertain = False
-        found = latest.accepted(self._kept, self._before)
         if found is not None:
             self._kept, self._sent = "", found.id
         elif self._typed:
             self._say("(your prompt did not arrive; it is kept: Enter sends it)")
         else:
-            self._say("error: The bridge was ended before it had the prompt. Send it again.")
+            self._say("error: The connection broke before the bridge had the prompt. Send it again.")
             self._leave(1)
 
     def _print_news(self) -> None:

@@ -11,6 +11,8 @@ import time
 from typing import TextIO
 
 from bridge.core.records import TURN_OVER, Turn
+from bridge.errors import BridgeError
+from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean
 from bridge.terminal.client import Client, Refused, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
@@ -84,24 +86,28 @@ class _Once:
 
     def _connected(self) -> None:
         """Send the prompt, or find out whether it had arrived when the connection broke."""
-        session = str(self._conversation.session["id"])
         if self._turn_id is not None:
             return
+        if self._uncertain:
+            self._ask_what_arrived()
+            return
+        self._before = self._conversation.last_turn()
         try:
+            self._turn_id = self._client.send(str(self._conversation.session["id"]), self._prompt)
+        except BridgeError as error:
+            self._uncertain = isinstance(error, Unreachable) and error.sent
             if self._uncertain:
-                latest = Conversation()
-                latest.load(self._conversation.session, self._client.page(session, 50))
-                found = latest.accepted(self._prompt, self._before)
-                self._turn_id = found.id if found else None
-                self._failure = "" if found else "The bridge was ended before it had the prompt. Send it again."
-                return
-            self._before = self._conversation.last_turn()
-            self._turn_id = self._client.send(session, self._prompt)
-        except Unreachable as error:
-            self._uncertain = self._uncertain or error.sent
-            self._away = time.monotonic()
-        except Refused as error:
-            self._failure = str(error)
+                self._ask_what_arrived()
+            else:
+                self._failure = str(error)
+
+    def _ask_what_arrived(self) -> None:
+        try:
+            found = turn_of_prompt(self._client, self._conversation.session, self._prompt, self._before)
+        except BridgeError:  # the bridge is away: we look again when it is back
+            return
+        self._turn_id = found.id if found else None
+        self._failure = "" if found else "The connection broke before the bridge had the prompt. Send it again."
 
     def _interrupted(self) -> None:
         if self._stopping or self._turn_id is None:

@@ -25,6 +25,7 @@ from prompt_toolkit.renderer import print_formatted_text
 
 from bridge.core.items import Item
 from bridge.errors import BridgeError
+from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean
 from bridge.terminal.client import Client, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
@@ -241,11 +242,10 @@ class ScreenChat:
     async def _ask_what_arrived(self, outgoing: Outgoing) -> None:
         """Find out whether the prompt had arrived when the connection broke."""
         with contextlib.suppress(BridgeError):
-            page = await asyncio.to_thread(self._client.page, str(self._conversation.session["id"]), 50)
-            latest = Conversation()
-            latest.load(self._conversation.session, page)
-            if latest.accepted(outgoing.text, outgoing.before) is None:
-                self._take_back(outgoing, "Your text had not arrived when the bridge went away: it is kept.")
+            session = self._conversation.session
+            found = await asyncio.to_thread(turn_of_prompt, self._client, session, outgoing.text, outgoing.before)
+            if found is None:
+                self._take_back(outgoing, "Your text had not arrived when the connection broke: it is kept.")
 
     def _take_back(self, outgoing: Outgoing, reason: str) -> None:
         if self._outgoing is not outgoing:

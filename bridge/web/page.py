@@ -44,9 +44,14 @@ def install(app: Flask) -> None:
 
 
 def root() -> Response:
-    """Answer `/`: to the chat, wherever browsers reach it (contract 1.8)."""
-    base = config().chat_base_path.strip("/")
-    location = quote(f"/{base}/embed" if base else "/embed", safe="/:@!$&'()*+,;=~%")
+    """Answer `/`: to the chat, wherever browsers reach it (contract 1.8).
+
+    A base path that begins with `./` stays relative, for a proxy that strips a prefix without telling.
+    """
+    given = config().chat_base_path
+    start = "./" if given.startswith("./") else "/"
+    base = given.removeprefix("./").strip("/")
+    location = quote(f"{start}{base}/embed" if base else f"{start}embed", safe="/:@!$&'()*+,;=~%")
     response = Response(b"", 307, {"Location": location})
     del response.headers["Content-Type"]
     if request.method in ("GET", "HEAD"):

@@ -93,6 +93,12 @@ def test_root_escapes_its_base(make_client: MakeClient) -> None:
     assert make_client(chat_base_path="//evil.example").get("/").headers["Location"] == "/evil.example/embed"
 
 
+@pytest.mark.parametrize(("base", "location"), [("./chat", "./chat/embed"), ("./", "./embed"), (".//x", "./x/embed")])
+def test_root_stays_relative_where_it_is_asked_to(make_client: MakeClient, base: str, location: str) -> None:
+    """Under a prefix that a proxy strips, only a relative address leads back to us."""
+    assert make_client(chat_base_path=base).get("/").headers["Location"] == location
+
+
 def test_status_has_our_fields_after_agentapis(client: FlaskClient, chat: MemoryChat) -> None:
     """A bridge that cannot answer is 200 and says why."""
     problem = Problem("not_logged_in", "Kiro is not logged in.", "Run kiro-cli login.")

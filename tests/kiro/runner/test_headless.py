@@ -312,12 +312,25 @@ def test_logged_out_is_seen_before_a_run_and_the_login_needs_no_restart(bench: M
     assert code(made.run("!standin text x")) == "completed"
 
 
-@pytest.mark.parametrize(("version", "outcome"), [("2.19.2", "resume_lost"), ("2.28.0", "resume_lost")])
+@pytest.mark.parametrize("version", ["2.19.2", "2.28.0"])
 @pytest.mark.parametrize("engine", ["v2", "v3"])
-def test_a_conversation_that_kiro_lost(bench: Making, version: str, engine: Engine, outcome: str) -> None:
+def test_a_conversation_that_is_gone_is_not_asked_for(bench: Making, version: str, engine: Engine) -> None:
     made = bench(version, engine)
     made.kiro_id, made.engine = "sess_00000000-0000-4000-8000-00000000dead", engine
-    assert code(made.run("!standin text x")) == outcome
+    events = made.run("!standin text x")
+    assert code(events) == "completed" and recorded(events) == ["x"]
+    assert "conversation_lost" in [event.key for event in events if isinstance(event, Notice)]
+
+
+@pytest.mark.parametrize("version", ["2.19.2", "2.28.0"])
+@pytest.mark.parametrize("engine", ["v2", "v3"])
+def test_a_conversation_that_kiro_refuses_to_continue(
+    bench: Making, version: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.kiro.headless.is_gone", lambda *_: False)
+    made = bench(version, engine)
+    made.kiro_id, made.engine = "sess_00000000-0000-4000-8000-00000000dead", engine
+    assert code(made.run("!standin text x")) == "resume_lost"
     events = made.run("!standin text y")
     assert code(events) == "completed" and recorded(events) == ["y"]
 
