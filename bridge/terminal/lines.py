@@ -46,7 +46,7 @@ class LineChat:
         self._before = 0
         self._sent: int | None = None
         self._echoed: str | None = None
-        self._uncertain = False
+        self._uncertain = ""
         self._connected = False
         self._interrupts = 0
         self._asked = False
@@ -159,13 +159,14 @@ class LineChat:
     def _ask_what_arrived(self) -> None:
         """Find out whether the prompt had arrived when the connection broke."""
         try:
-            found = turn_of_prompt(self._client, self._conversation.session, self._kept, self._before)
+            found = turn_of_prompt(self._client, self._conversation.session, self._uncertain, self._before)
         except BridgeError:  # the bridge is away: we look again when it is back
             return
-        self._uncertain = False
+        lost, self._uncertain = self._uncertain, ""
         if found is not None:
-            self._kept, self._sent = "", found.id
+            self._sent = found.id
         elif self._typed:
+            self._kept = f"{lost}\n{self._kept}" if self._kept else lost
             self._say("(your prompt did not arrive; it is kept: Enter sends it)")
         else:
             self._say("error: The connection broke before the bridge had the prompt. Send it again.")
@@ -243,7 +244,7 @@ class LineChat:
             self._kept = f"{self._kept}\n{text}" if self._kept else text
         if not self._kept:
             self._ask_for_input()
-        elif not self._connected:
+        elif not self._connected or self._uncertain:
             self._say("(not connected; your prompt is kept: Enter sends it once the bridge is back)")
         elif self._busy():
             self._say("(Kiro is still working; your prompt is kept: Enter sends it once Kiro is done)")
@@ -256,8 +257,8 @@ class LineChat:
             self._sent = self._client.send(str(self._conversation.session["id"]), self._kept)
             self._echoed, self._kept = strip_prompt(self._kept), ""
         except Unreachable as error:
-            self._uncertain = error.sent
             if error.sent:
+                self._uncertain, self._kept = self._kept, ""
                 self._ask_what_arrived()
             elif self._typed:
                 self._say("(the bridge did not answer; your prompt is kept: Enter sends it)")
