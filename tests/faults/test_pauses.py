@@ -24,14 +24,14 @@ def suspend(bridge: FaultBridge) -> list[int]:
 
 
 def test_kiro_is_suspended_and_goes_on(engine: FaultBridge, case: Case) -> None:
-    rounds = case.times(1, 15)
+    rounds = case.times(1, 10)
     engine.start()
     worst = 0.0
     for number in range(rounds):
-        assert engine.send(prompt(number, case.chance, pace=0.02))
+        assert engine.send(prompt(number, case.chance, pace=0.1))
         _PAUSE.wait(case.chance.uniform(0, 0.3))
         pids = suspend(engine)
-        _PAUSE.wait(case.chance.uniform(0.2, 3.0))
+        _PAUSE.wait(case.chance.uniform(0.2, 1.5))
         worst = max(worst, engine.time_status())
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -42,7 +42,7 @@ def test_kiro_is_suspended_and_goes_on(engine: FaultBridge, case: Case) -> None:
 
 
 def test_a_suspended_kiro_is_stopped(engine: FaultBridge, case: Case) -> None:
-    rounds = case.times(1, 15)
+    rounds = case.times(1, 10)
     engine.start()
     engine.send(prompt(rounds, case.chance))
     engine.settled()

@@ -57,6 +57,8 @@ class CuttingProxy:
 
     def _break(self, near: socket.socket, far: socket.socket, data: bytes) -> None:
         cut, self._cut = self._cut, ""
+        while not data.endswith(b"}"):  # the head and the body may come apart
+            data += near.recv(65536)
         near.shutdown(socket.SHUT_RDWR)
         if cut == "reply":
             far.sendall(data)
