@@ -65,6 +65,7 @@ class _Entry:
     final: bool = False
     agent: str | None = None
     stream_id: str | None = None
+    streamed_at: int | None = None
 
     @property
     def preview(self) -> bool:
@@ -161,6 +162,8 @@ class TurnMachine:
         entry.replace(text)
         if agent is not None:
             entry.data["agent"] = agent
+        if stage != "recorded" and kind in ("text", "tool"):
+            entry.streamed_at = self._position
         self._position += 1
         self._entries[key] = entry
         if entry.preview:
@@ -392,6 +395,7 @@ class TurnMachine:
 
     def _end(self, event: Ended) -> list[Change]:
         changes = self._settle_previews(event.recorded)
+        changes += self._order_of_stream()
         for entry in self._entries.values():
             if entry.kind == "tool" and entry.data.get("status") not in TOOL_ENDED:
                 entry.data["status"] = _OPEN_TOOL_BECOMES[event.outcome]
@@ -403,6 +407,24 @@ class TurnMachine:
         changes.append(self.ended)
         return changes
 
+    def _order_of_stream(self) -> list[Change]:
+        """Put texts whose record never came back where the stream had them: a later record has gone before them.
+
+        Nothing moves where that would put two records out of Kiro's order.
+        """
+        if not any(entry.preview for entry in self._entries.values()):
+            return []
+        shown = [(e.streamed_at, e) for e in self._entries.values() if e.streamed_at is not None and e.agent is None]
+        stands = sorted((entry for _, entry in shown), key=lambda entry: entry.position)
+        wanted = [entry for _, entry in sorted(shown, key=lambda pair: pair[0])]
+        if _recorded_texts(stands) != _recorded_texts(wanted):
+            return []
+        places = [entry.position for entry in stands]
+        moved = [(entry, place) for entry, place in zip(wanted, places, strict=True) if entry.position != place]
+        for entry, place in moved:
+            entry.position = place
+        return [ItemPut(entry.item()) for entry, _ in moved]
+
     def _settle_previews(self, recorded: bool) -> list[Change]:
         """Take back previews that the record makes void; keep those that are all there is of what was said."""
         told = squeezed("".join(e.text() for e in self._entries.values() if e.kind == "text" and not e.preview))
@@ -412,6 +434,10 @@ class TurnMachine:
             if void:
                 changes += self._remove_preview(entry.key)
         return changes
+
+
+def _recorded_texts(entries: Iterable[_Entry]) -> list[str]:
+    return [entry.key for entry in entries if entry.kind == "text" and entry.stage == "recorded"]
 
 
 def _own_key(key: str, agent: str | None) -> str:

@@ -66,6 +66,10 @@ class StateFile:
             self._unreadable = True
             raise
 
+    def set_aside(self) -> None:
+        """Have the next `save` keep what stands there beside the file, because it was not taken in."""
+        self._unreadable = self._path.exists()
+
     def save(self, initial_prompt: str, sent: bool) -> bool:
         """Write the conversation if the ledger has changed since the last call; return whether it was written.
 

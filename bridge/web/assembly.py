@@ -18,6 +18,7 @@ from bridge.core.agentapi import turn_messages
 from bridge.core.records import Session, Turn
 from bridge.engine import Engine, Hub
 from bridge.engine.state_file import StateFile, StateUnreadable
+from bridge.errors import LedgerError
 from bridge.ledger import Ledger
 from bridge.web.agent_feed import AgentFeed
 from bridge.web.app import create_app
@@ -177,12 +178,13 @@ class BridgeApplication:
     def _load(self, state_file: StateFile, prompt: str) -> str:
         try:
             saved = state_file.load()
-        except StateUnreadable as error:
+            if saved.messages and not self._ledger.turns(self._engine.primary, limit=1):
+                self._ledger.import_messages(self._engine.primary, saved.messages)
+        except (StateUnreadable, LedgerError) as error:
+            state_file.set_aside()
             log.warning("Failed to restore previous session: %s", error)
             self._agent_feed.warn(f"Failed to restore previous session: {error}", "warning", time.time())
             return prompt
-        if saved.messages and not self._ledger.turns(self._engine.primary, limit=1):
-            self._ledger.import_messages(self._engine.primary, saved.messages)
         if not prompt:
             self._initial_prompt = saved.initial_prompt
             prompt = "" if saved.initial_prompt_sent else saved.initial_prompt

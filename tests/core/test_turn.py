@@ -142,6 +142,16 @@ def test_a_tool_that_the_store_tells_late_stands_before_the_text_that_followed_i
     assert screen.texts() == ["I will look.", "Done."]
 
 
+def test_a_text_whose_record_never_came_stays_in_its_place() -> None:
+    screen = play(
+        TextDelta("I will look."), ToolSeen("t1", status="completed"),
+        TextDelta("And again."), ToolSeen("t2", status="completed"), TextDelta("Done."),
+        MessageRecorded("m1", "I will look."), MessageRecorded("m3", "Done."), Ended("completed"),
+    )  # fmt: skip
+    assert screen.texts() == ["I will look.", "And again.", "Done."]
+    assert screen.kinds() == ["prompt", "text", "tool", "text", "tool", "text"]
+
+
 def test_an_empty_message_shows_nothing_and_takes_back_its_own_preview() -> None:
     screen = play(TextDelta("…", stream_id="m1"), MessageRecorded("m1", ""), Ended("completed", recorded=True))
     assert screen.kinds() == ["prompt"]

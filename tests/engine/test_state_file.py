@@ -75,6 +75,14 @@ def test_a_conversation_that_did_not_change_is_not_read(bench: Bench, monkeypatc
     assert file.save("hi", True) is False
 
 
+def test_a_file_that_was_not_taken_in_is_put_aside_too(bench: Bench) -> None:
+    file, path = state_file(bench, SAVED), bench.folder / "deep" / "state.json"
+    file.load()
+    file.set_aside()
+    assert file.save("", False) is True
+    assert Path(f"{path}.unreadable").read_text() == SAVED
+
+
 def test_a_missing_file_is_an_empty_state(bench: Bench) -> None:
     assert state_file(bench).load().messages == ()
 
