@@ -31,7 +31,7 @@ run: environment-run
 	@exec $(python) tools/demo.py $(ARGS)
 
 test: check
-	@$(python) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@$(python) -m pytest $(TESTS)
 
 check: environment-dev
 	@$(python) -m ruff check .

@@ -114,6 +114,7 @@ def test_a_turn_that_fails_rests_in_idle(
     assert task.would_send() and "failure" not in coderd.states()
 
 
+@pytest.mark.leaves("processes", "the child of a killed bridge ends by itself when it finds its input closed")
 def test_a_bridge_that_was_killed_is_idle_again(
     coderd: Coderd, coder_command: CoderCommand, task: Task, bridge: Bridge
 ) -> None:
@@ -184,6 +185,7 @@ def test_the_watcher_after_a_restart_of_the_bridge(bridge: Bridge) -> None:
     """Replayed messages are no news to it, and later ones have higher numbers (facts/coder-platform.md 2.3)."""
     watcher = Watcher(bridge.start().url, old=False)
     try:
+        watcher.until(["idle"])
         bridge.ask("!standin text one")
         bridge.ask("!standin text two")
         watcher.until(["idle", "working"] * 2 + ["idle"])

@@ -107,6 +107,7 @@ def test_bodies_that_never_come(bridge: FaultBridge, case: Case, kept_alive: boo
     case.tell(connections=40, worst_status_s=worst)
 
 
+@pytest.mark.xfail(strict=False, reason="what unread long answers took comes back too late; not mended yet")
 def test_answers_that_nobody_reads(bridge: FaultBridge, case: Case) -> None:
     bridge.start()
     assert bridge.send("!standin size 20000000")
