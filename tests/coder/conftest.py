@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.coder.coderd import SLUG, TOKEN, Coderd
+from tests.whole.conftest import until
 
 STANDIN = Path(__file__).with_name("coder_standin.py")
 
@@ -59,4 +60,4 @@ class CoderCommand:
 def coder_command(tmp_path: Path, coderd: Coderd) -> Iterator[CoderCommand]:
     made = CoderCommand(tmp_path, coderd)
     yield made
-    assert made.running() == []
+    until(lambda: made.running() == [], "the children of the reporter end")

@@ -114,7 +114,6 @@ def test_a_turn_that_fails_rests_in_idle(
     assert task.would_send() and "failure" not in coderd.states()
 
 
-@pytest.mark.leaves("processes", "the child of a killed bridge ends by itself when it finds its input closed")
 def test_a_bridge_that_was_killed_is_idle_again(
     coderd: Coderd, coder_command: CoderCommand, task: Task, bridge: Bridge
 ) -> None:
