@@ -20,6 +20,9 @@ Level = Literal["info", "warning", "error"]
 Speaker = Literal["text", "thought"]
 ToolStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 Outcome = Literal["completed", "cancelled", "failed", "interrupted"]
+OptionKind = Literal["allow_once", "allow_always", "reject_once", "reject_always", "answer"]
+ApprovalEnd = Literal["answered", "expired", "interrupted"]
+StepStatus = Literal["pending", "running", "completed"]
 
 TOOL_ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 
@@ -119,6 +122,58 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class ApprovalOption:
+    """One way to answer. `id` is Kiro's own; `kind` says what it does, `answer` being one answer to a question."""
+
+    id: str
+    label: str
+    kind: OptionKind
+
+
+@dataclass(frozen=True)
+class ApprovalAsked:
+    """Kiro waits for a person: may this tool run, or which of these answers is it?
+
+    `key` is unique for the life of the session. `title` names what is asked for, `text` says what will run or asks the
+    question. `tool_key` is the tool call it is about, `question` tells that no trust setting may answer it.
+    """
+
+    key: str
+    title: str
+    options: tuple[ApprovalOption, ...]
+    tool_key: str | None = None
+    text: str = ""
+    question: bool = False
+    agent: str | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalClosed:
+    """Kiro no longer waits: somebody answered with `option`, the time was over, or the turn went on without."""
+
+    key: str
+    status: ApprovalEnd
+    option: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One step of a plan."""
+
+    text: str
+    status: StepStatus = "pending"
+
+
+@dataclass(frozen=True)
+class PlanSeen:
+    """Kiro's plan as it stands now; it replaces the one before of the same `agent`."""
+
+    steps: tuple[PlanStep, ...]
+    agent: str | None = None
+
+
+@dataclass(frozen=True)
 class TitleSeen:
     """Kiro gave the conversation a title."""
 
@@ -155,6 +210,9 @@ FeedEvent = (
     | ToolSeen
     | UsageSeen
     | Notice
+    | ApprovalAsked
+    | ApprovalClosed
+    | PlanSeen
     | TitleSeen
     | MessagesRemoved
     | Ended

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from bridge.core.feed import Engine, Outcome
 from bridge.errors import Problem
 
-ItemKind = Literal["text", "thought", "tool", "notice", "usage", "prompt"]
+ItemKind = Literal["text", "thought", "tool", "notice", "usage", "prompt", "approval", "plan"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Item:
     - tool: name, title, kind, status, input, exit_code, locations, purpose
     - notice: level
     - usage: credits, context_percent, duration_ms
+    - approval: status (pending, answered, expired, interrupted), title, tool_key, question, options (id, label, kind),
+      answer (an option's id or None), reason; its text is what will run, or the question
+    - plan: steps (text, status)
     - all: agent (a sub-agent's id) where it is not the main agent's
 
     `final` means no more text will be appended; `recorded` means Kiro's own store holds it so.

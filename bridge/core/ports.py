@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bridge.core.feed import Engine, FeedEvent
+from bridge.core.records import SessionOptions
 from bridge.errors import Problem
 
 
@@ -19,7 +20,7 @@ class PromptRequest:
 
     `cwd` is an absolute, symlink-free path. `kiro_id` is Kiro's id of the conversation to continue, None to start a
     new one. `engine` is the engine of that conversation (None: the transport chooses). `started_at` is in seconds since
-    the epoch.
+    the epoch. `options` are the session's own wishes.
     """
 
     prompt: str
@@ -27,23 +28,103 @@ class PromptRequest:
     kiro_id: str | None
     engine: Engine | None
     started_at: float
+    options: SessionOptions = field(default_factory=SessionOptions)
 
 
-class TurnControl(Protocol):
-    """How a running turn is told to stop, and tells what it needs to be found again."""
+@dataclass(frozen=True)
+class ApprovalAnswer:
+    """Somebody answered what Kiro asked under `key`, with the option whose id is `option`."""
+
+    key: str
+    option: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Steer:
+    """A message into the running turn."""
+
+    text: str
+
+
+TurnMessage = ApprovalAnswer | Steer
+
+
+class Cancellation(Protocol):
+    """How something that runs is told to stop."""
 
     def wake_fd(self) -> int:
-        """Return a file descriptor that becomes readable when `cancelled` may have changed."""
+        """Return a file descriptor that is readable once `cancelled` is true, and while there is more to hear."""
 
     def cancelled(self) -> bool:
-        """Return whether the turn is to be stopped."""
+        """Return whether it is to stop."""
+
+
+class TurnControl(Cancellation, Protocol):
+    """How a running turn is told something, and tells what it needs to be found again."""
+
+    def take(self) -> Sequence[TurnMessage]:
+        """Return what was said to the turn since the last call, in order."""
+
+    def options(self) -> SessionOptions:
+        """Return the session's wishes as they are now; they may change while the turn runs."""
 
     def remember(self, mark: Mapping[str, Any]) -> None:
         """Keep `mark` (JSON-ready) durably with the turn, for `Transport.recover` after a crash."""
 
 
+TransportKind = Literal["acp", "headless"]
+Feature = Literal["approvals", "steer", "commands", "model", "agent"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An agent or a model that Kiro offers."""
+
+    id: str
+    name: str
+    description: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A slash command of Kiro's own. `hint` says what its argument is, `choices` that Kiro has a list of them."""
+
+    name: str
+    description: str = ""
+    hint: str = ""
+    choices: bool = False
+
+
+@dataclass(frozen=True)
+class McpServerState:
+    """How an MCP server of a session is. `url` is where a login waits; `tools` is their number, None while unknown."""
+
+    name: str
+    status: Literal["starting", "connected", "failed", "needs_login", "unknown"]
+    tools: int | None = None
+    detail: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What Kiro offers in a session, as it said itself. Empty while it has not been asked."""
+
+    agents: tuple[Choice, ...] = ()
+    models: tuple[Choice, ...] = ()
+    commands: tuple[Command, ...] = ()
+    mcp_servers: tuple[McpServerState, ...] = ()
+    features: frozenset[Feature] = frozenset()
+
+
 class Transport(Protocol):
     """Runs prompts. One transport serves one session; `run` is called from one thread at a time."""
+
+    @property
+    def kind(self) -> TransportKind:
+        """Return how Kiro is driven."""
 
     def run(self, request: PromptRequest, control: TurnControl) -> Iterator[Sequence[FeedEvent]]:
         """Run the prompt, yielding batches of events as they happen; the last event of the last batch is `Ended`.
@@ -54,6 +135,16 @@ class Transport(Protocol):
 
     def recover(self, request: PromptRequest, mark: Mapping[str, Any]) -> Sequence[FeedEvent]:
         """Return what Kiro recorded for a turn that the bridge did not see the end of. Holds no `Ended`."""
+
+    def surface(self) -> Surface:
+        """Return what Kiro offers in this session. Cheap: answers from what is known."""
+
+    def command(self, request: PromptRequest, name: str, argument: str) -> str:
+        """Run one of Kiro's own slash commands (`/context`) between two turns and return what it says, for people.
+
+        `request.prompt` is empty. Bounded in time and size. Raises RequestRefused for a command that Kiro does not
+        offer, that failed, or where the transport has none.
+        """
 
     def health(self) -> Readiness:
         """Return whether a prompt would work now. Cheap: answers from what is known, refreshing it in bounds."""

@@ -17,9 +17,29 @@ TurnState = Literal["accepted", "running", "completed", "cancelled", "failed", "
 TURN_OVER: frozenset[str] = frozenset({"completed", "cancelled", "failed", "interrupted"})
 
 
+Trust = Literal["", "all", "listed", "ask"]
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a session wants of Kiro. An empty value means what the bridge's settings say.
+
+    `trust` is whether tools run without asking: all, those of `trust_tools`, or none.
+    """
+
+    model: str = ""
+    agent: str = ""
+    effort: str = ""
+    trust: Trust = ""
+    trust_tools: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Session:
-    """A conversation. `kiro_id` is Kiro's own id of it; `cwd` is a real path; times in seconds since the epoch."""
+    """A conversation. `kiro_id` is Kiro's own id of it; `cwd` is a real path; times in seconds since the epoch.
+
+    `origin` is `kiro` for one that was begun elsewhere, in a terminal or an IDE.
+    """
 
     id: str
     cwd: str
@@ -28,6 +48,10 @@ class Session:
     kiro_id: str | None
     created_at: float
     updated_at: float
+    pinned: bool = False
+    archived: bool = False
+    origin: Literal["bridge", "kiro"] = "bridge"
+    options: SessionOptions = field(default_factory=SessionOptions)
 
 
 @dataclass(frozen=True)

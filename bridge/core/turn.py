@@ -9,11 +9,15 @@ Deterministic and without IO: the same events always give the same changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
+from bridge.core.approvals import approval_data, closed, interrupted, plan_data
+from bridge.core.entry import Entry, Stage
 from bridge.core.feed import (
     TOOL_ENDED,
+    ApprovalAsked,
+    ApprovalClosed,
     Ended,
     FeedEvent,
     MessageBreak,
@@ -21,6 +25,7 @@ from bridge.core.feed import (
     MessagesRemoved,
     Notice,
     Outcome,
+    PlanSeen,
     PromptRecorded,
     SessionKnown,
     TextDelta,
@@ -48,48 +53,6 @@ _OPEN_TOOL_BECOMES: Mapping[Outcome, str] = {
     "interrupted": "failed",
 }
 
-Stage = Literal["live", "closed", "recorded"]
-
-
-@dataclass
-class _Entry:
-    """An item in the making. `stage`: text still flows, no more flows but nothing confirmed it, or the store has it."""
-
-    key: str
-    kind: ItemKind
-    position: int
-    stage: Stage
-    parts: list[str] = field(default_factory=list)
-    length: int = 0
-    data: dict[str, Any] = field(default_factory=dict)
-    final: bool = False
-    agent: str | None = None
-    stream_id: str | None = None
-    streamed_at: int | None = None
-
-    @property
-    def preview(self) -> bool:
-        return self.kind in ("text", "thought") and self.stage != "recorded"
-
-    def text(self) -> str:
-        if len(self.parts) > 1:
-            self.parts = ["".join(self.parts)]
-        return self.parts[0] if self.parts else ""
-
-    def replace(self, text: str) -> None:
-        self.parts, self.length = [text], len(text)
-
-    def item(self) -> Item:
-        return Item(
-            key=self.key,
-            kind=self.kind,
-            position=self.position,
-            text=self.text(),
-            data=dict(self.data),
-            final=self.final,
-            recorded=self.stage == "recorded",
-        )
-
 
 class TurnMachine:
     """Merges the feeds of one turn into items.
@@ -100,14 +63,14 @@ class TurnMachine:
 
     def __init__(self, name: str, items: Iterable[Item] = ()) -> None:
         self._name = name
-        self._entries: dict[str, _Entry] = {}
-        self._previews: dict[str, _Entry] = {}
-        self._live: dict[str | None, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
+        self._previews: dict[str, Entry] = {}
+        self._live: dict[str | None, Entry] = {}
         self._recorded: set[str] = set()
         self._ahead: dict[tuple[str | None, str], list[str]] = {}
         self._made = 0
         self._position = 0
-        self._prompt: _Entry | None = None
+        self._prompt: Entry | None = None
         self._session = SessionLearned()
         self.ended: TurnEnded | None = None
         for item in items:
@@ -133,6 +96,12 @@ class TurnMachine:
                 return self._usage_seen(event)
             case Notice():
                 return self._notice(event)
+            case ApprovalAsked():
+                return self._approval_asked(event)
+            case ApprovalClosed():
+                return self._approval_closed(event)
+            case PlanSeen():
+                return self._plan_seen(event)
             case SessionKnown():
                 return self._learn(SessionLearned(event.kiro_id, event.engine, self._session.title))
             case TitleSeen():
@@ -144,7 +113,7 @@ class TurnMachine:
 
     def _restore(self, item: Item) -> None:
         stage: Stage = "recorded" if item.recorded or item.kind not in ("text", "thought") else "closed"
-        entry = _Entry(item.key, item.kind, item.position, stage, data=dict(item.data), final=item.final)
+        entry = Entry(item.key, item.kind, item.position, stage, data=dict(item.data), final=item.final)
         entry.replace(item.text)
         entry.agent = item.data.get("agent")
         self._entries[entry.key] = entry
@@ -157,8 +126,8 @@ class TurnMachine:
         if item.kind == "prompt" and self._prompt is None:
             self._prompt = entry
 
-    def _add(self, key: str, kind: ItemKind, stage: Stage, text: str, agent: str | None) -> _Entry:
-        entry = _Entry(key, kind, self._position, stage, agent=agent)
+    def _add(self, key: str, kind: ItemKind, stage: Stage, text: str, agent: str | None) -> Entry:
+        entry = Entry(key, kind, self._position, stage, agent=agent)
         entry.replace(text)
         if agent is not None:
             entry.data["agent"] = agent
@@ -174,12 +143,12 @@ class TurnMachine:
         self._made += 1
         return f"live:{self._name}:{self._made}"
 
-    def _add_recorded(self, key: str, kind: ItemKind, text: str, agent: str | None) -> tuple[_Entry, list[Change]]:
+    def _add_recorded(self, key: str, kind: ItemKind, text: str, agent: str | None) -> tuple[Entry, list[Change]]:
         """Add what a store brought first, before the previews: they are of later things."""
         entry = self._add(key, kind, "recorded", text, agent)
         return entry, self._move_before_previews(entry)
 
-    def _move_before_previews(self, entry: _Entry) -> list[Change]:
+    def _move_before_previews(self, entry: Entry) -> list[Change]:
         """Records come in Kiro's order, so text that waits for its record belongs after one that is confirmed."""
         later = [e for e in self._previews.values() if e.kind == "text" and e.agent == entry.agent]
         later = sorted((e for e in later if e.position < entry.position), key=lambda e: e.position)
@@ -267,7 +236,7 @@ class TurnMachine:
             del self._live[entry.agent]
         return [ItemRemoved(key)]
 
-    def _adoptable(self, event: MessageRecorded) -> _Entry | None:
+    def _adoptable(self, event: MessageRecorded) -> Entry | None:
         """Return the preview that `event` confirms: the one with its id, else one that reads alike, else the oldest."""
         named = self._previews.get(event.key)
         if named is not None:
@@ -281,7 +250,7 @@ class TurnMachine:
                 return entry
         return next((entry for entry in rivals if entry.stream_id is None), None)
 
-    def _adopt(self, preview: _Entry, event: MessageRecorded) -> list[Change]:
+    def _adopt(self, preview: Entry, event: MessageRecorded) -> list[Change]:
         old_key, seen, was_live = preview.key, preview.text(), preview.stage == "live"
         del self._entries[old_key], self._previews[old_key]
         if self._live.get(preview.agent) is preview:
@@ -298,7 +267,7 @@ class TurnMachine:
             changes.append(self._split_off(preview, rest.lstrip(), was_live))
         return changes
 
-    def _split_off(self, before: _Entry, text: str, live: bool) -> ItemPut:
+    def _split_off(self, before: Entry, text: str, live: bool) -> ItemPut:
         """Keep what a preview held beyond the message it was confirmed as: the beginning of the next one."""
         rest = self._add(self._new_key(), before.kind, "live" if live else "closed", text, before.agent)
         rest.stream_id = before.stream_id
@@ -322,7 +291,7 @@ class TurnMachine:
         changed |= self._merge_tool(entry, event)
         return [ItemPut(entry.item()), *moved] if changed else []
 
-    def _merge_tool(self, entry: _Entry, event: ToolSeen) -> bool:
+    def _merge_tool(self, entry: Entry, event: ToolSeen) -> bool:
         fields: dict[str, Any] = {
             "name": event.name,
             "title": event.title,
@@ -387,6 +356,33 @@ class TurnMachine:
         entry.data["level"] = event.level
         return [ItemPut(entry.item())]
 
+    def _approval_asked(self, event: ApprovalAsked) -> list[Change]:
+        if event.key in self._entries:
+            return []
+        self._close_live(event.agent)
+        entry = self._add(event.key, "approval", "closed", event.text, event.agent)
+        entry.data.update(approval_data(event))
+        return [ItemPut(entry.item())]
+
+    def _approval_closed(self, event: ApprovalClosed) -> list[Change]:
+        entry = self._entries.get(event.key)
+        if entry is None or entry.final:
+            return []
+        entry.data.update(closed(event))
+        entry.final = True
+        return [ItemPut(entry.item())]
+
+    def _plan_seen(self, event: PlanSeen) -> list[Change]:
+        key = f"plan:{self._name}" + (f":{event.agent}" if event.agent else "")
+        data = plan_data(event)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._add(key, "plan", "closed", "", event.agent)
+        elif entry.data.get("steps") == data["steps"]:
+            return []
+        entry.data.update(data)
+        return [ItemPut(entry.item())]
+
     def _learn(self, learned: SessionLearned) -> list[Change]:
         if learned == self._session:
             return []
@@ -400,6 +396,8 @@ class TurnMachine:
             if entry.kind == "tool" and entry.data.get("status") not in TOOL_ENDED:
                 entry.data["status"] = _OPEN_TOOL_BECOMES[event.outcome]
                 entry.final = False
+            if entry.kind == "approval" and not entry.final:
+                entry.data.update(interrupted())
             if not entry.final:
                 entry.final = True
                 changes.append(ItemPut(entry.item()))
@@ -436,7 +434,7 @@ class TurnMachine:
         return changes
 
 
-def _recorded_texts(entries: Iterable[_Entry]) -> list[str]:
+def _recorded_texts(entries: Iterable[Entry]) -> list[str]:
     return [entry.key for entry in entries if entry.kind == "text" and entry.stage == "recorded"]
 
 

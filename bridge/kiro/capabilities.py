@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.core.feed import Engine
-from bridge.core.ports import TurnControl
+from bridge.core.ports import Cancellation
 from bridge.errors import Problem
 from bridge.files import replace_file
 from bridge.kiro.environment import home_of
@@ -132,7 +132,9 @@ class Prober:
         self._lock = threading.Lock()
         self._known: dict[str, Capabilities] = _load(cache_file) if cache_file else {}
 
-    def probe(self, binary: Path, env: Mapping[str, str], control: TurnControl | None = None) -> Capabilities | Problem:
+    def probe(
+        self, binary: Path, env: Mapping[str, str], control: Cancellation | None = None
+    ) -> Capabilities | Problem:
         """Return the capabilities of `binary`, asking it only when it has changed. Takes at most two
         time-outs.
         """
@@ -150,7 +152,7 @@ class Prober:
         return found
 
 
-def _ask(binary: Path, env: Mapping[str, str], control: TurnControl | None) -> Capabilities | Problem:
+def _ask(binary: Path, env: Mapping[str, str], control: Cancellation | None) -> Capabilities | Problem:
     home = home_of(env)
     cwd = str(home) if home.is_dir() else os.sep
     texts = []

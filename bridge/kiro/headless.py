@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge.core.feed import Ended, Engine, FeedEvent, Notice
-from bridge.core.ports import PromptRequest, Readiness, TurnControl
-from bridge.errors import Problem
+from bridge.core.ports import PromptRequest, Readiness, Surface, TransportKind, TurnControl
+from bridge.errors import Problem, RequestRefused
 from bridge.kiro.command import Launch, LaunchOptions, plan
 from bridge.kiro.headless_run import Run
 from bridge.kiro.installation import Found, Installation
@@ -89,6 +89,20 @@ class HeadlessTransport:
             return [event for event in reader.poll(final=True) if not isinstance(event, Ended)]
         finally:
             reader.close()
+
+    @property
+    def kind(self) -> TransportKind:
+        """Return how Kiro is driven."""
+        return "headless"
+
+    def surface(self) -> Surface:
+        """Return what Kiro offers: a process for each prompt has nothing to offer between two of them."""
+        return Surface()
+
+    def command(self, request: PromptRequest, name: str, argument: str) -> str:
+        """Refuse: slash commands need a process that lasts. Raises RequestRefused."""
+        cause = f"{name} cannot be run: kiro-cli is started anew for each prompt here, and takes no commands."
+        raise RequestRefused(cause, "Use a kiro-cli with ACP and the setting transport=auto.", code="no_commands")
 
     def health(self) -> Readiness:
         """Return whether a prompt would work now; takes no time, from any thread."""

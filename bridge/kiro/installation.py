@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.core.ports import Readiness, TurnControl
+from bridge.core.ports import Cancellation, Readiness
 from bridge.errors import Problem
 from bridge.kiro.capabilities import Capabilities, Prober
 from bridge.kiro.command import Launch, LaunchOptions, plan
@@ -66,7 +66,7 @@ class Installation:
         self._closing = _Closing()
         self._thread: threading.Thread | None = None
 
-    def find(self, control: TurnControl | None = None) -> Found | Problem:
+    def find(self, control: Cancellation | None = None) -> Found | Problem:
         """Return the kiro-cli to run. Cheap unless the binary is new: then it is asked what it can do."""
         binary = find_binary(self._explicit, self._environ)
         if isinstance(binary, Problem):
@@ -75,7 +75,7 @@ class Installation:
         capabilities = self._prober.probe(binary, env, control)
         return capabilities if isinstance(capabilities, Problem) else Found(binary, capabilities, env)
 
-    def login(self, found: Found, control: TurnControl | None = None) -> Login:
+    def login(self, found: Found, control: Cancellation | None = None) -> Login:
         """Return the state of the login: at once if it was good a moment ago, else by one `whoami`."""
         home = home_of(found.env)
         return self._login.check(found.binary, found.env, str(home if home.is_dir() else Path("/")), control)
@@ -130,7 +130,7 @@ class Installation:
             self._wanted = False
         return health
 
-    def _examine(self, control: TurnControl | None = None) -> Readiness:
+    def _examine(self, control: Cancellation | None = None) -> Readiness:
         found = self.find(control)
         if isinstance(found, Problem):
             return Readiness(False, found)
@@ -153,7 +153,7 @@ class Installation:
 
 
 class _Closing:
-    """Interrupts an examination when the installation is closed: a `TurnControl` of its own."""
+    """Interrupts an examination when the installation is closed: a `Cancellation` of its own."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -166,9 +166,6 @@ class _Closing:
     def cancelled(self) -> bool:
         """Return whether it has begun."""
         return self._begun
-
-    def remember(self, mark: Mapping[str, Any]) -> None:
-        """Nothing needs to be found again."""
 
     def begin(self) -> None:
         """Interrupt what is under way; beginning twice changes nothing."""

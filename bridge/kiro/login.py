@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.core.ports import TurnControl
+from bridge.core.ports import Cancellation
 from bridge.errors import Problem
 from bridge.kiro.environment import API_KEY
 from bridge.kiro.failures import not_logged_in, quoted
@@ -57,7 +57,7 @@ class LoginCheck:
         self._lock = threading.Lock()
         self._good: tuple[float, str, Login] | None = None
 
-    def check(self, binary: Path, env: Mapping[str, str], cwd: str, control: TurnControl | None = None) -> Login:
+    def check(self, binary: Path, env: Mapping[str, str], cwd: str, control: Cancellation | None = None) -> Login:
         """Return the state of the login. Takes no time when it was good a moment ago, else one `whoami`."""
         if env.get(API_KEY):
             return Login(True, certain=False, account=f"{API_KEY} is set")
@@ -75,7 +75,7 @@ class LoginCheck:
         with self._lock:
             self._good = None
 
-    def _ask(self, binary: Path, env: Mapping[str, str], cwd: str, control: TurnControl | None) -> Login:
+    def _ask(self, binary: Path, env: Mapping[str, str], cwd: str, control: Cancellation | None) -> Login:
         try:
             result = run_briefly([str(binary), "whoami"], env=env, cwd=cwd, timeout=self._timeout, control=control)
         except OSError as error:

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.core.ports import TurnControl
+from bridge.core.ports import Cancellation
 from bridge.kiro.environment import RUN_ID
 from bridge.kiro.survivors import end_run, end_session, signal_run
 
@@ -282,7 +282,7 @@ def run_briefly(
     env: Mapping[str, str],
     cwd: str,
     timeout: float,
-    control: TurnControl | None = None,
+    control: Cancellation | None = None,
 ) -> BriefResult:
     """Run a short command with `/dev/null` as input and bounded output, and end it and its children.
 

@@ -53,6 +53,11 @@ class Conversation:
         self.rules.apply(ItemEvent(1, stored))
         self.tell()
 
+    def asks(self, number: int, title: str, status: str = "pending", **data: Any) -> None:
+        item = Item(f"a{number}", "approval", number, data={"title": title, "status": status, **data})
+        self.rules.apply(ItemEvent(1, StoredItem(number, "s", self.number, item, 0.0, 0.0, 1)))
+        self.tell()
+
     def model_says(self, number: int, state: str, summary: str, status: str = "completed") -> None:
         given = {"state": state, "summary": summary, "link": ""}
         if status == "completed":
@@ -182,9 +187,19 @@ def test_a_burst_of_tools_is_told_once_and_ends_at_once() -> None:
 def test_an_approval_waits_for_the_user() -> None:
     it = Conversation()
     it.turn("go")
-    it.tool(1, "pending", title="rm -r build", approval="pending")
-    it.tool(1, "running", title="rm -r build", approval="given")
+    it.tool(1, "running", title="rm -r build")
+    it.asks(2, "rm -r build")
+    it.asks(2, "rm -r build", "answered")
     assert words(it)[2:] == [("idle", "Waiting for your approval: rm -r build"), ("working", "rm -r build")]
+
+
+@pytest.mark.parametrize("status", ["expired", "interrupted", "answered"])
+def test_a_question_of_a_sub_agent_waits_for_an_answer(status: str) -> None:
+    it = Conversation()
+    it.turn("go")
+    it.asks(1, "Which branch?", question=True, agent="helper")
+    it.asks(1, "Which branch?", status, question=True, agent="helper")
+    assert words(it)[2:] == [("idle", "Waiting for your answer: Which branch?"), ("working", "go")]
 
 
 def test_a_tool_that_was_taken_back_runs_no_more() -> None:
@@ -235,8 +250,8 @@ def test_complete_comes_back_after_something_else_was_told() -> None:
     it = Conversation()
     it.turn("go")
     it.model_says(1, "working", "On it")
-    it.tool(2, "pending", title="rm", approval="pending")
-    it.tool(2, "completed")
+    it.asks(2, "rm")
+    it.asks(2, "rm", "answered")
     it.model_says(3, "complete", "All done")
     it.state("completed")
     assert words(it)[2:] == [("idle", "Waiting for your approval: rm"), ("working", "On it")]
@@ -271,8 +286,8 @@ def test_the_failure_of_the_model_is_never_repeated_by_us() -> None:
     it.turn("go")
     it.tool(1, "running", title="rm")
     it.model_says(2, "failure", "I am stuck")
-    it.tool(1, "pending", title="rm", approval="pending")
-    it.tool(1, "running", title="rm")
+    it.asks(3, "rm")
+    it.asks(3, "rm", "answered")
     assert words(it)[2:] == [("idle", "Waiting for your approval: rm")]
     it.state("completed")
     assert words(it)[3:] == [("idle", "I am stuck")]
@@ -356,7 +371,8 @@ def test_what_holds_for_every_conversation(steps: list[tuple[Any, ...]]) -> None
             case ("later", seconds):
                 it.later(seconds)
             case ("tool", number, status, title, asks):
-                it.tool(number, status, title=title, approval="pending" if asks and status == "pending" else None)
+                it.tool(number, status, title=title)
+                it.asks(2000 + number, title, "pending" if asks else "answered")
             case ("model", state, summary, works) if running and summary.strip():
                 it.model_says(1000 + index, state, summary, "completed" if works else "failed")
         for report in it.told[before:]:

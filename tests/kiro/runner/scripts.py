@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from bridge.core.ports import TurnMessage
+from bridge.core.records import SessionOptions
 
 PATIENCE = 30.0
 
@@ -54,6 +57,12 @@ class Control:
 
     def cancelled(self) -> bool:
         return self._cancelled
+
+    def take(self) -> Sequence[TurnMessage]:
+        return ()
+
+    def options(self) -> SessionOptions:
+        return SessionOptions()
 
     def remember(self, mark: Mapping[str, Any]) -> None:
         self.marks.append(dict(mark))
