@@ -31,7 +31,7 @@ run: environment-run
 	@exec $(python) tools/demo.py $(ARGS)
 
 test: check
-	@$(python) -m pytest $(TESTS)
+	@$(python) -m pytest -n auto --maxprocesses 4 --dist worksteal $(TESTS)
 
 check: environment-dev
 	@$(python) -m ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ def own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give the whole run a scratch home and a mark of its own; restore the environment afterwards."""
     before = dict(os.environ)
     scrub(tmp_path_factory.mktemp("run-home"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
     os.environ[leaks.MARK] = uuid.uuid4().hex
     yield
     os.environ.clear()
