@@ -45,7 +45,7 @@ bench: environment-dev
 
 docs: environment-dev
 	@$(python) -m bridge.settings docs/settings.md
-	@$(python) -m tools.module_tables docs/module.md
+	@$(python) -m tools.module_tables README.md
 
 lock:
 	@python="$$($(find_python))" && "$$python" -m venv .venv/lock \

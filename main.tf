@@ -5,6 +5,9 @@ locals {
   # One argument or environment string of Linux: 128 KiB with the zero byte at its end.
   longest_string = 131071
 
+  # All scripts of an agent travel in one message of at most 4 MiB, beside everything else the template gives it.
+  longest_scripts = 3 * 1024 * 1024
+
   workdir      = var.workdir == "/" ? "/" : trimsuffix(var.workdir, "/")
   agent_config = var.agent_config == null ? "" : trimspace(var.agent_config)
   agent_name   = try(jsondecode(local.agent_config).name, "agent")
@@ -143,6 +146,11 @@ resource "coder_script" "start" {
     precondition {
       condition     = length(module.render.start) <= local.longest_string
       error_message = "The start script would have ${length(module.render.start)} bytes, and a script may have ${local.longest_string}. Shorten system_prompt, ai_prompt, coder_mcp_instructions, agent_config, mcp, pre_install_script or post_install_script: put long texts into files of the image or repository, and refer to them."
+    }
+
+    precondition {
+      condition     = sum(concat([0], [for part in module.render.parts : length(part)])) <= local.longest_scripts
+      error_message = "The bridge's ${length(module.render.parts)} parts are larger together than the ${local.longest_scripts} bytes that Coder can be relied on to hand to a workspace. Install the bridge in the image and set install_agentapi = false, or use an older version of the module; and report this as a defect."
     }
   }
 }

@@ -186,14 +186,14 @@ variable "engine" {
 }
 
 variable "transport" {
-  description = "How Kiro is driven: headless runs one kiro-cli for each prompt; auto chooses."
+  description = "How Kiro is driven: acp keeps one kiro-cli running, which can ask for approvals; headless runs one for each prompt; auto takes acp where kiro-cli has it."
   type        = string
   default     = "auto"
   nullable    = false
 
   validation {
-    condition     = contains(["auto", "headless"], var.transport)
-    error_message = "transport must be auto or headless."
+    condition     = contains(["auto", "acp", "headless"], var.transport)
+    error_message = "transport must be auto, acp or headless; auto is right unless its choice is to be overruled."
   }
 }
 

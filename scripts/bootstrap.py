@@ -271,7 +271,7 @@ def run(command: list[str]) -> None:
         raise BootstrapError(
             f"installing the bridge's Python packages failed (exit code {result.returncode}, see above). The workspace"
             " needs a package index: pip_index_url names one inside your network, bridge_wheels_url a folder or zip"
-            " with the wheels of requirements.lock (docs/module.md says how to make it)."
+            " with the wheels of requirements.lock (README.md says how to make it)."
         )
 
 

@@ -60,7 +60,7 @@ def input_row(name: str, block: Mapping[str, Any]) -> str:
     """Return the line of an input."""
     default = f"`{literal(block['default'])}`" if "default" in block else "**needed**"
     if "<<-" in default:
-        default = "[a text](#default-prompts)"
+        default = f"[a text](#default-{name.replace('_', '-')})"
     meaning = text(block["description"]) + (" Sensitive." if block.get("sensitive") else "")
     return row(f"`{name}`", f"`{text(block['type'])}`", default, meaning)
 

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from bridge.core.tools import STATUS_REPORT
+
 if TYPE_CHECKING:
     from bridge.coder.reporter import News, Record, StatusReporter
     from bridge.coder.voice import Voice
@@ -88,4 +90,4 @@ def child_environment(environ: Mapping[str, str], app_slug: str) -> dict[str, st
         for name, value in environ.items()
         if (name.startswith("CODER_") and name not in _WITHHELD) or name.upper() in _NETWORK
     }
-    return {**mine, "CODER_MCP_APP_STATUS_SLUG": app_slug, "CODER_MCP_ALLOWED_TOOLS": "coder_report_task"}
+    return {**mine, "CODER_MCP_APP_STATUS_SLUG": app_slug, "CODER_MCP_ALLOWED_TOOLS": STATUS_REPORT}

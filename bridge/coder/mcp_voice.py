@@ -19,8 +19,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bridge.coder.rules import REPORT_TOOL, Report
+from bridge.coder.rules import Report
 from bridge.coder.voice import Untold
+from bridge.core.tools import STATUS_REPORT
 
 if TYPE_CHECKING:
     import anyio
@@ -208,14 +209,14 @@ class McpVoice:
             transport = stdio_client(parameters, errlog=nowhere)
             client = Client(transport, mode="legacy", read_timeout_seconds=self._pauses.answer, cache=None)
             async with client:
-                if REPORT_TOOL not in [tool.name for tool in (await client.list_tools()).tools]:
-                    raise Untold(f"it has no {REPORT_TOOL}: its reporter is off, or the agent's socket is not there")
+                if STATUS_REPORT not in [tool.name for tool in (await client.list_tools()).tools]:
+                    raise Untold(f"it has no {STATUS_REPORT}: its reporter is off, or the agent's socket is not there")
 
                 async def call(arguments: dict[str, Any], timeout: float) -> None:
-                    result = await client.call_tool(REPORT_TOOL, arguments, read_timeout_seconds=timeout)
+                    result = await client.call_tool(STATUS_REPORT, arguments, read_timeout_seconds=timeout)
                     if result.is_error:
                         said = " ".join(getattr(block, "text", "") for block in result.content)
-                        raise Untold(f"{REPORT_TOOL} failed: {said[:200]}")
+                        raise Untold(f"{STATUS_REPORT} failed: {said[:200]}")
 
                 yield call
 

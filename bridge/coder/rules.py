@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
+from bridge.core.approvals import is_pending
 from bridge.core.items import Item
 from bridge.core.records import TURN_OVER, Event, ItemEvent, RemovedEvent, StoredItem, Turn, TurnEvent
 from bridge.core.text import cut_bytes, first_line
+from bridge.core.tools import is_status_report
 
 State = Literal["working", "complete", "idle", "failure"]
 """The states of Coder's app status; only the model itself ever says `failure`."""
 
 STATES: frozenset[str] = frozenset(get_args(State))
 SUMMARY_BYTES = 160
-REPORT_TOOL = "coder_report_task"
 DETAIL_GAP = 1.0
 """Least seconds between two reports that differ in their summary alone. A change of state is never held back."""
 
@@ -113,7 +114,7 @@ class StatusRules:
         if running is None:
             return self._resting
         if running.approvals:
-            return _report("idle", f"Waiting for your approval: {_last(running.approvals)}")
+            return _report("idle", _last(running.approvals))
         if running.told_by_model is not None:
             return running.told_by_model if running.told_by_model.state == "working" else None
         if running.tools:
@@ -135,19 +136,19 @@ class StatusRules:
 
     def _item(self, stored: StoredItem) -> None:
         running, item = self._running, stored.item
-        if running is None or running.turn_id != stored.turn_id or item.kind != "tool":
+        if running is None or running.turn_id != stored.turn_id:
             return
-        if str(item.data.get("name") or "").endswith(REPORT_TOOL):
+        if item.kind == "approval":
+            _approval(running, stored)
+        if item.kind != "tool":
+            return
+        if is_status_report(item):
             self._model_report(running, stored)
         elif "agent" not in item.data:
             self._tool(running, stored)
 
     def _tool(self, running: _Running, stored: StoredItem) -> None:
         data, number = stored.item.data, stored.id
-        if data.get("approval") == "pending":
-            running.approvals[number] = _title(stored.item)
-        else:
-            running.approvals.pop(number, None)
         if data.get("status") not in ("pending", "running"):
             running.tools.pop(number, None)
             return
@@ -164,6 +165,15 @@ class StatusRules:
             running.model_reports.add(stored.id)
             running.told_by_model, running.model_summary = report, report.summary
             self._told = report
+
+
+def _approval(running: _Running, stored: StoredItem) -> None:
+    """Note whether Kiro waits for a person, be it for the main agent or for one that works for it."""
+    if is_pending(stored.item):
+        asked = "answer" if stored.item.data.get("question") else "approval"
+        running.approvals[stored.id] = f"Waiting for your {asked}: {_title(stored.item)}"
+    else:
+        running.approvals.pop(stored.id, None)
 
 
 def _ending(turn: Turn, running: _Running | None) -> Report:

@@ -1,23 +1,30 @@
 """The AgentAPI view: a turn is the user's message and one growing message of the agent.
 
 Invariant: ids are strictly increasing for the life of the ledger; the answer's id follows its prompt's. Tool calls are
-one line each, as in AgentAPI's ACP mode (facts/agentapi-contract.md 6); what a sub-agent says and the model's own
-status reports to Coder are left out.
+one line each, as in AgentAPI's ACP mode (facts/agentapi-contract.md 6), and so is what somebody is asked, a sub-agent's
+requests too; what a sub-agent says and the model's own status reports to Coder are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from bridge.core.approvals import is_pending
 from bridge.core.items import Item
 from bridge.core.records import Turn
 from bridge.core.text import first_line
+from bridge.core.tools import is_status_report, subject
 
 Role = Literal["user", "agent"]
 
 TITLE_LENGTH = 200
+
+KEYS = {"y": "allow_once", "n": "reject_once", "t": "allow_always"}
+"""What AgentAPI's raw keys answer, in the kinds of `bridge.core.feed.OptionKind`."""
+
+_UNANSWERED = {"expired": "Nobody answered in time", "interrupted": "Not answered"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def answer_text(turn: Turn, items: Iterable[Item]) -> str:
     parts: list[str] = []
     tools = False
     for item in items:
-        line = _tool_line(item)
+        line = _tool_line(item) or _approval_line(item)
         if line is not None:
             if tools:
                 parts[-1] += "\n" + line
@@ -76,21 +83,46 @@ def ending_text(turn: Turn) -> str:
     return ""
 
 
+def _approval_line(item: Item) -> str | None:
+    """Return what is asked of somebody and how they can answer by AgentAPI's means, or how it ended."""
+    if item.kind != "approval":
+        return None
+    data = item.data
+    title = first_line(str(data.get("title") or ""), TITLE_LENGTH)
+    if is_pending(item):
+        what = f"[{'Question' if data.get('question') else 'Approval needed'}] {title}"
+        lines = [what, *([item.text] if item.text.strip() not in ("", title) else [])]
+        if data.get("question"):
+            return "\n".join([*lines, *(f"- {_label(option)}" for option in _options(data))])
+        keys = [f"`{key}` for “{_label(one)}”" for key, one in answer_keys(data).items()]
+        return "\n".join([*lines, *([f"Send {', '.join(keys)} as raw text."] if keys else [])])
+    if data.get("status") != "answered":
+        return f"[{_UNANSWERED.get(str(data.get('status')), 'Not answered')}] {title}"
+    chosen = next((one for one in _options(data) if one.get("id") == data.get("answer")), {})
+    word = {"allow": "Approved", "rejec": "Rejected"}.get(str(chosen.get("kind"))[:5], "Answered")
+    reason = f" ({first_line(str(data['reason']), TITLE_LENGTH)})" if data.get("reason") else ""
+    return f"[{word}: {_label(chosen)}] {title}{reason}"
+
+
+def answer_keys(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return which of an approval's options AgentAPI's raw keys stand for: none of a question's."""
+    if data.get("question"):
+        return {}
+    by_kind = {one.get("kind"): one for one in reversed(_options(data))}
+    return {key: by_kind[kind] for key, kind in KEYS.items() if kind in by_kind}
+
+
+def _options(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in data.get("options") or () if isinstance(one, dict)]
+
+
+def _label(option: dict[str, Any]) -> str:
+    return first_line(str(option.get("label") or option.get("id") or ""), TITLE_LENGTH)
+
+
 def _tool_line(item: Item) -> str | None:
-    if item.kind != "tool" or "agent" in item.data:
+    if item.kind != "tool" or "agent" in item.data or is_status_report(item):
         return None
-    name = str(item.data.get("name") or "")
-    if name.endswith("coder_report_task"):
-        return None
-    title = first_line(str(item.data.get("title") or _subject(item) or name or "tool"), TITLE_LENGTH)
-    return f"[Tool: {item.data.get('kind') or 'other'}] {title}"
-
-
-def _subject(item: Item) -> object:
-    """Return what a tool without a title works on: engines that record no titles record the arguments."""
-    arguments = item.data.get("input")
-    return (
-        next((arguments[key] for key in ("command", "path") if arguments.get(key)), None)
-        if isinstance(arguments, dict)
-        else None
-    )
+    # Engines that record no titles record the arguments.
+    title = str(item.data.get("title") or subject(item) or item.data.get("name") or "tool")
+    return f"[Tool: {item.data.get('kind') or 'other'}] {first_line(title, TITLE_LENGTH)}"

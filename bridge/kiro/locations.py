@@ -1,17 +1,26 @@
 """Where Kiro keeps its conversations.
 
 Invariant: the one place that knows the default paths and their overrides (facts/kiro-cli.md 1,
-facts/kiro-stores.md E row 4.2). Nothing is created or opened here.
+facts/kiro-stores.md E row 4.2). Nothing is created or opened here, and no store is imported.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.kiro.environment import home_of
-from bridge.kiro.stores import StoreLocations
+
+
+@dataclass(frozen=True)
+class StoreLocations:
+    """Where Kiro keeps its conversations: the SQLite file of v1, the folder of v2's files, the root of v3's buckets."""
+
+    database: Path
+    v2_sessions: Path
+    v3_sessions: Path
 
 
 def find_locations(

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from bridge.core.feed import Engine
 from bridge.core.ports import StoreReader
 from bridge.kiro.history import TurnEvidence
+from bridge.kiro.locations import StoreLocations
 from bridge.kiro.v1_store import V1Reader
 from bridge.kiro.v2_store import V2Reader
 from bridge.kiro.v3_store import V3Reader
-
-
-@dataclass(frozen=True)
-class StoreLocations:
-    """Where Kiro keeps its conversations: the SQLite file of v1, the folder of v2's files, the root of v3's buckets."""
-
-    database: Path
-    v2_sessions: Path
-    v3_sessions: Path
 
 
 class TurnReader(StoreReader, Protocol):

@@ -1,7 +1,8 @@
 """Kiro's agent: its JSON file, the MCP servers in it, and that it is the default one.
 
-Invariant: the file is one that engines v1 and v2 take (facts/kiro-cli.md 8.1), and holds no secret: what a server
-needs of those it inherits from the environment.
+Invariant: the file is one that all engines take (facts/kiro-cli.md 8.1), and holds no secret: what a server needs of
+those it inherits from the environment. v3 reads the same file, `prompt` and `mcpServers` in it too, but goes by
+`permissions`; v1 is never given that field.
 
 The names `useLegacyMcpJson` and `includeMcpJson` are one field: the Q CLI and Kiro's schema know the second as another
 name of the first, and a file with both is refused as one with a repeated field. So only one of them is ever there.
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.core.tools import STATUS_REPORT
 from bridge.kiro.environment import enriched_path
 from bridge.provision.documents import keep
 from bridge.provision.inputs import LATEST, Inputs, Places
@@ -50,7 +52,8 @@ def configure(inputs: Inputs, places: Places, environ: Mapping[str, str]) -> Age
 
 def wanted_agent(inputs: Inputs, environ: Mapping[str, str]) -> Agent:
     """Return the agent that the inputs ask for. Raises `ProvisionError` for a configuration that cannot be used."""
-    content = _given(inputs) if inputs.agent_config.strip() else default_content(inputs)
+    own = bool(inputs.agent_config.strip())
+    content = _given(inputs) if own else default_content(inputs)
     servers = _extra_servers(inputs)
     trusted = []
     if inputs.report_tasks:
@@ -60,6 +63,10 @@ def wanted_agent(inputs: Inputs, environ: Mapping[str, str]) -> Agent:
     content["tools"] = _with(content, "tools", [f"@{name}" for name in servers])
     if trusted:
         content["allowedTools"] = _with(content, "allowedTools", trusted)
+    if inputs.engine == "v3":
+        if not own:
+            content["permissions"] = {"rules": []}
+        _permit(content, trusted if own else content["allowedTools"])
     return Agent(content["name"], content)
 
 
@@ -120,7 +127,7 @@ def _coder_server(inputs: Inputs, environ: Mapping[str, str]) -> dict[str, Any]:
     it would only contradict the model's reports (same page, 2.3 and 10). The agent's token is inherited. Instructions
     stand in a variable, as in the arguments of `kiro-cli mcp add` a comma would split them (facts/kiro-cli.md 7).
     """
-    env = {"CODER_MCP_APP_STATUS_SLUG": status_slug(inputs, environ), "CODER_MCP_ALLOWED_TOOLS": "coder_report_task"}
+    env = {"CODER_MCP_APP_STATUS_SLUG": status_slug(inputs, environ), "CODER_MCP_ALLOWED_TOOLS": STATUS_REPORT}
     if inputs.coder_mcp_instructions.strip():
         env["CODER_MCP_INSTRUCTIONS"] = inputs.coder_mcp_instructions
     if url := environ.get("CODER_AGENT_URL"):
@@ -134,6 +141,31 @@ def _settings(inputs: Inputs, agent: Agent) -> dict[str, Any]:
     if inputs.install_kiro_cli and inputs.kiro_cli_version != LATEST:
         settings["app.disableAutoupdates"] = True
     return settings
+
+
+def _permit(content: dict[str, Any], tools: list[str]) -> None:
+    """Add the rules that allow the tools on engine v3, which ignores `allowedTools` (facts/kiro-cli.md 8.1).
+
+    An agent without rules is left to Kiro: `/upgrade-agent`, from 2.37.0 on by itself, turns all of the old fields
+    into rules, the denials among them, but only where there are none yet.
+    """
+    given = content.get("permissions")
+    rules = given.get("rules") if isinstance(given, dict) else given
+    if not isinstance(rules, list):
+        return
+    rules = rules + [rule for rule in _rules(tools) if rule not in rules]
+    content["permissions"] = {**given, "rules": rules} if isinstance(given, dict) else rules
+
+
+def _rules(tools: list[str]) -> list[dict[str, Any]]:
+    """Return the rules of v3 that allow the tools: reading, and all of a server."""
+    found: list[dict[str, Any]] = []
+    for tool in tools:
+        if tool == "read":
+            found.append({"capability": "fs_read", "effect": "allow"})
+        elif tool.startswith("@"):
+            found.append({"capability": "mcp", "match": [f"{tool[1:]}/*"], "effect": "allow"})
+    return found
 
 
 def _with_one_name(content: Mapping[str, Any], path: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bridge.files import make_private_directory
+from bridge.provision.opening import private
 from bridge.provision.progress import ProvisionError, say, shown_url, size_in_words, warn
 
 TRIES = 5
@@ -194,7 +195,7 @@ def _save(reply: http.client.HTTPResponse, path: Path, start: int, url: str, mos
     if total is not None and total - start > shutil.disk_usage(path.parent).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     progress = _Progress(start, total)
-    with open(path, "r+b" if start else "wb", opener=_private) as file:
+    with open(path, "r+b" if start else "wb", opener=private) as file:
         file.truncate(start)
         file.seek(start)
         while part := _read(reply, url):
@@ -247,10 +248,6 @@ def _open(url: str, headers: Mapping[str, str], timeout: float, *, method: str =
 
 def _continues(headers: Message, size: int) -> bool:
     return re.match(rf"bytes {size}-", headers.get("Content-Range", "")) is not None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _reason(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from bridge.errors import BridgeError
 from bridge.files import make_private_directory, replace_file
 from bridge.provision.download import Mark, Sleep, download, local_failure, read_json, remote_mark, sha256_of
 from bridge.provision.inputs import LATEST, Inputs, Places, read_inputs
+from bridge.provision.opening import private
 from bridge.provision.progress import ProvisionError, say, shown_url, size_in_words, warn
 from bridge.provision.release import Listed, file_name, folder_url, listed
 from bridge.provision.unpacking import unpack
@@ -163,7 +164,7 @@ class Cache:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        with open(self._folder / ".lock", "w", encoding="ascii") as file:
+        with open(self._folder / ".lock", "w", encoding="ascii", opener=private) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -6,7 +6,6 @@ standard input; its argument list holds neither.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -14,22 +13,26 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bridge
 from bridge.files import make_private_directory
-from bridge.provision import agent, conversation, program
+from bridge.provision import agent, conversation, program, started
 from bridge.provision.download import local_failure
 from bridge.provision.inputs import Inputs, Places
+from bridge.provision.opening import private
 from bridge.provision.progress import ProvisionError, say, warn
-from bridge.provision.running import running_bridge
+from bridge.provision.replacing import make_way
+from bridge.provision.running import running_bridge, status
 from bridge.provision.secrets import blot_out, without_login
+from bridge.provision.started import Started
 
 READY_SECONDS = 90.0
+PORT_SECONDS = 2.0
+"""How long a port may stay taken: the processes of a bridge that was killed go one after the other."""
+
 LOG = "bridge.log"
 
 _LOG_BYTES = 5 << 20
@@ -44,23 +47,24 @@ and the user's own Python would inherit it."""
 
 
 def launch(inputs: Inputs, places: Places, environ: Mapping[str, str], *, with_prompt: bool) -> None:
-    """Start the bridge unless it runs, and return when it is ready. Raises `ProvisionError`.
+    """Start the bridge, or another one in the place of one that runs with other inputs, and return when it is ready.
 
-    Without `with_prompt` the initial prompt is left for a later start.
+    Without `with_prompt` the initial prompt is left for a later start. Raises `ProvisionError`.
     """
-    pid = running_bridge(places)
-    if pid is not None:
-        say(f"The bridge runs already as process {pid} on port {inputs.port}; nothing to do.")
-        return
     memory = places.state / "conversation.json"
     try:
-        places.pid_file.unlink(missing_ok=True)
-        _check_port(inputs.port)
         task = inputs.task_id or environ.get("CODER_TASK_ID", "")
         begun = conversation.read(memory).begun(task, resume=inputs.resume)
-        conversation.write(memory, begun)
         prompt = begun.prompt_to_send(inputs.ai_prompt) if with_prompt else ""
         env = bridge_environment(inputs, places, environ, places.state / begun.ledger)
+        wanted = Started(started.digest(inputs, places, environ, env), inputs.port)
+        pid = running_bridge(places)
+        if pid is not None and not make_way(pid, places, wanted, has_prompt=bool(prompt)):
+            return
+        places.pid_file.unlink(missing_ok=True)
+        _check_port(inputs.port)
+        conversation.write(memory, begun)
+        started.write(places, wanted)
         _start(places, env, prompt, inputs.port)
         conversation.write(memory, begun.became_ready(prompt))
     except OSError as error:
@@ -92,32 +96,28 @@ def bridge_environment(inputs: Inputs, places: Places, environ: Mapping[str, str
     return kept | {f"KIRO_BRIDGE_{name}": value for name, value in settings.items() if value}
 
 
-def status(port: int, timeout: float = 5.0) -> dict[str, Any] | None:
-    """Return what `GET /status` of the bridge says, None while it does not answer with 200."""
-    try:
-        with _opener.open(f"http://127.0.0.1:{port}/status", timeout=timeout) as reply:
-            found = json.loads(reply.read(1 << 20))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Never through a proxy: the bridge is on this machine."""
-
-
 def _check_port(port: int) -> None:
     """See that nobody listens on the port: another program's answers must not be taken for the bridge's."""
+    limit = time.monotonic() + PORT_SECONDS
+    while (trouble := _taken(port)) is not None:
+        if time.monotonic() > limit:
+            raise ProvisionError(
+                f"The bridge cannot be started: port {port} cannot be used ({trouble}).",
+                "End the program that listens there, or give the module another port.",
+                code="port_taken",
+            )
+        _PAUSE.wait(0.05)
+
+
+def _taken(port: int) -> str | None:
+    """Return why the port cannot be used, None when it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ProvisionError(
-                f"The bridge cannot be started: port {port} cannot be used ({error.strerror}).",
-                "End the program that listens there, or give the module another port.",
-                code="port_taken",
-            ) from None
+            return error.strerror or str(error)
+    return None
 
 
 def _start(places: Places, env: Mapping[str, str], prompt: str, port: int) -> None:
@@ -126,7 +126,7 @@ def _start(places: Places, env: Mapping[str, str], prompt: str, port: int) -> No
     _rotate(log)
     say(f"Starting the bridge; its log is {log}.")
     root = str(Path(bridge.__file__).resolve().parents[1])
-    with tempfile.TemporaryFile() as given, open(log, "ab", opener=_private) as output:
+    with tempfile.TemporaryFile() as given, open(log, "ab", opener=private) as output:
         began = output.tell()
         given.write(prompt.encode())
         given.seek(0)
@@ -187,7 +187,3 @@ def _rotate(log: Path) -> None:
         newer = log.with_name(f"{LOG}.{number - 1}") if number > 1 else log
         if newer.exists():
             os.replace(newer, older)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -35,15 +35,22 @@ def log_in(inputs: Inputs, places: Places, environ: Mapping[str, str]) -> None:
         data = _given(inputs, places, environ)
         if data is None:
             return
-        stamp = places.state / "login.sha256"
-        digest = hashlib.sha256(data).hexdigest()
-        if target.exists() and _stamped(stamp) == digest:
+        digest, before = hashlib.sha256(data).hexdigest(), stamp(places)
+        if target.exists() and before == digest:
             say("The login tarball is the one that was taken in before; nothing to do.")
             return
-        _take_in(data, target, first=_stamped(stamp) is None)
-        replace_file(stamp, digest.encode())
+        _take_in(data, target, first=before is None)
+        replace_file(_stamp_file(places), digest.encode())
     except OSError as error:
         raise local_failure(error, target) from error
+
+
+def stamp(places: Places) -> str | None:
+    """Return the sha256 of the tarball that was taken in last, None before the first."""
+    try:
+        return _stamp_file(places).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def decoded(text: str) -> bytes:
@@ -116,10 +123,5 @@ def _is_used(target: Path) -> bool:
     return target.exists() and target.stat().st_size > 0 and login_database.has_tables(target)
 
 
-def _stamped(stamp: Path) -> str | None:
-    try:
-        return stamp.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-
-
+def _stamp_file(places: Places) -> Path:
+    return places.state / "login.sha256"

@@ -1,4 +1,4 @@
-"""Whether our bridge runs, and ending it.
+"""Whether our bridge runs, asking it, and ending it.
 
 Invariant: a signal goes only to a process that is known to be the bridge of this module folder; a number that another
 process has by now is not enough.
@@ -6,14 +6,17 @@ process has by now is not enough.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bridge.pidfile import PidFile, is_alive
 from bridge.provision.inputs import Places
@@ -46,6 +49,25 @@ def is_ours(pid: int, pid_file: Path) -> bool:
     except OSError:
         return False
     return state != "Z" and b"KIRO_BRIDGE_PID_FILE=" + os.fsencode(pid_file) in variables
+
+
+def status(port: int, timeout: float = 5.0) -> dict[str, Any] | None:
+    """Return what `GET /status` of the bridge says, None while it does not answer with 200."""
+    try:
+        found = ask(port, "/status", timeout)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def ask(port: int, path: str, timeout: float) -> Any:
+    """Return the JSON that the bridge answers with. Raises `OSError` and `ValueError`.
+
+    Never through a proxy: the bridge is on this machine.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}{path}", timeout=timeout) as reply:
+        return json.loads(reply.read())
 
 
 def end(pid: int, places: Places, *, grace: float = GRACE_SECONDS) -> bool:

@@ -17,6 +17,7 @@ from typing import IO
 from bridge.files import make_private_directory, replace_file
 from bridge.kiro.environment import enriched_path
 from bridge.provision.inputs import Places
+from bridge.provision.opening import private
 from bridge.provision.progress import ProvisionError, say
 from bridge.provision.secrets import blot_out, without_login
 
@@ -45,7 +46,7 @@ def run_script(name: str, text: str, places: Places, environ: Mapping[str, str])
             code="script_failed",
         ) from error
     assert process.stdout is not None
-    with process.stdout, open(log, "w", encoding="utf-8", opener=_private) as kept:
+    with process.stdout, open(log, "w", encoding="utf-8", opener=private) as kept:
         for line in _lines(process, process.stdout):
             shown = blot_out(line, environ)
             kept.write(shown + "\n")
@@ -74,10 +75,6 @@ def _write(path: Path, text: str) -> Path:
 def _path_with_bin(places: Places, environ: Mapping[str, str]) -> str:
     entries = [entry for entry in environ.get("PATH", "").split(os.pathsep) if entry]
     return os.pathsep.join(dict.fromkeys([str(places.bin), *entries]))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _lines(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from bridge.files import make_private_directory
 from bridge.provision import agent, login, program
 from bridge.provision.download import local_failure
 from bridge.provision.inputs import Inputs, Places
+from bridge.provision.opening import private
 from bridge.provision.progress import ProvisionError, say
 from bridge.provision.scripts import run_script
 
@@ -46,7 +47,7 @@ def alone(places: Places) -> Iterator[None]:
     """Let one process at a time provision and start. Raises `ProvisionError` when the folder cannot be used."""
     try:
         make_private_directory(places.root)
-        file = open(places.root / ".lock", "w", encoding="ascii")  # noqa: SIM115 # closed below
+        file = open(places.root / ".lock", "w", encoding="ascii", opener=private)  # noqa: SIM115 # closed below
     except OSError as error:
         raise local_failure(error, places.root) from error
     with file:

@@ -109,6 +109,10 @@ class Client:
         """Ask the running turn to stop; False when none runs."""
         return bool(self._ask("POST", f"{_of(session)}/cancel", {})["cancelled"])
 
+    def answer(self, session: str, item_id: int, option: str, reason: str = "") -> None:
+        """Answer what Kiro asks with one of its options. Raises `Refused` with status 409 when that is over."""
+        self._ask("POST", f"{_of(session)}/approvals/{item_id}", {"option": option, "reason": reason})
+
     def stream(self, session: str, after: int) -> Stream:
         """Return the events of a session that follow the sequence `after`, without end."""
         connection = self._connected(SILENCE_SECONDS)

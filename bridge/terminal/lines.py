@@ -13,15 +13,16 @@ from collections import deque
 from typing import TextIO
 
 from bridge.core.items import Item
-from bridge.core.records import TURN_OVER
+from bridge.core.records import TURN_OVER, StoredItem
 from bridge.core.text import strip_prompt
 from bridge.errors import BridgeError
+from bridge.terminal.approvals import details, outcome, title, ways
 from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean, clean_line
 from bridge.terminal.client import Client, Refused, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
 from bridge.terminal.model import Block, Conversation, OutOfStep, Said, Transcript
-from bridge.terminal.wording import cost, ending, excerpt, tool_name, tool_status, tool_subject
+from bridge.terminal.wording import cost, ending, excerpt, plan_steps, tool_name, tool_status, tool_subject
 
 OUTPUT_LINES = 6
 
@@ -50,6 +51,7 @@ class LineChat:
         self._connected = False
         self._interrupts = 0
         self._asked = False
+        self._questions: set[int] = set()
         self._result: int | None = None
 
     def run(self) -> int:
@@ -150,6 +152,7 @@ class LineChat:
             self._print(block)
         if problem and not again:
             self._say(f"({clean(problem)})")
+        self._ask_what_kiro_asks()
         if self._uncertain:
             self._ask_what_arrived()
         if self._result is None and not self._typed and self._kept and not self._uncertain:
@@ -176,7 +179,36 @@ class LineChat:
         blocks = self._transcript.take(self._conversation)
         for block in blocks:
             self._print(block)
+        self._ask_what_kiro_asks()
         self._go_on(bool(blocks))
+
+    def _ask_what_kiro_asks(self) -> None:
+        """Show once what Kiro waits for, with the ways to answer where there is a terminal to type in."""
+        asked = self._conversation.pending()
+        if asked is None or asked.id in self._questions or self._result is not None:
+            return
+        self._questions.add(asked.id)
+        self._say(
+            "\n".join([f"Kiro asks: {title(asked.item)}", *(f"    {x}" for x in details(asked.item).splitlines())])
+        )
+        if not self._typed:
+            self._say(f"(answer it on the page {self._client.url}/ or with `kiro-bridge attach`)")
+            return
+        for way in ways(asked.item):
+            self._say(f"  {way.key}{' and a reason' if way.why else ''}: {way.words}")
+        self._ask_for_input()
+
+    def _answers(self, asked: StoredItem, text: str) -> bool:
+        """Answer what Kiro asks, if the text is one of the ways to do so; return whether it was."""
+        word, _, reason = text.strip().partition(" ")
+        way = next((way for way in ways(asked.item) if way.key == word and bool(reason) == way.why), None)
+        if way is None:
+            return False
+        try:
+            self._client.answer(str(self._conversation.session["id"]), asked.id, way.option, reason.strip())
+        except BridgeError as error:
+            self._say(f"({error})")
+        return True
 
     def _busy(self) -> bool:
         sent = None if self._sent is None else self._conversation.turn(self._sent)
@@ -240,12 +272,17 @@ class LineChat:
             self._draft = []
 
     def _entered(self, text: str) -> None:
+        asked = self._conversation.pending()
+        if asked is not None and self._connected and self._answers(asked, text):
+            return
         if text.strip():
             self._kept = f"{self._kept}\n{text}" if self._kept else text
         if not self._kept:
             self._ask_for_input()
         elif not self._connected or self._uncertain:
             self._say("(not connected; your prompt is kept: Enter sends it once the bridge is back)")
+        elif asked is not None:
+            self._say("(Kiro waits for your answer first; your prompt is kept: Enter sends it once Kiro is done)")
         elif self._busy():
             self._say("(Kiro is still working; your prompt is kept: Enter sends it once Kiro is done)")
         else:
@@ -279,6 +316,10 @@ def item_lines(item: Item) -> list[str]:
         return [f"You: {text}"]
     if item.kind == "thought":
         return [f"(thinking) {line}" for line in excerpt(item.text, OUTPUT_LINES)]
+    if item.kind == "approval":
+        return [f"[approval] {outcome(item)}"]
+    if item.kind == "plan":
+        return ["[plan]", *(f"    {status}: {step}" for status, step in plan_steps(item))]
     if item.kind == "notice":
         return [f"[{clean_line(str(item.data.get('level') or 'info'), 20)}] {text}"]
     return [text]

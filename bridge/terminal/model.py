@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from bridge.core.approvals import is_pending
 from bridge.core.items import Item
 from bridge.core.records import TURN_OVER, StoredItem, Turn
 from bridge.core.text import squeezed, strip_prompt
+from bridge.core.tools import is_status_report
 from bridge.errors import Problem
 
 JsonObject = dict[str, Any]
@@ -79,6 +81,11 @@ class Conversation:
         """Return the turn that has no end yet, if there is one."""
         return next((turn for turn in reversed(self.turns()) if turn.state not in TURN_OVER), None)
 
+    def pending(self) -> StoredItem | None:
+        """Return what Kiro waits for a person to answer, the first if there are several."""
+        found = (stored for turn in self.turns() if turn.state not in TURN_OVER for stored in self.items(turn.id))
+        return next((stored for stored in found if is_pending(stored.item)), None)
+
     def last_turn(self) -> int:
         """Return the id of the newest turn, 0 without any."""
         return max(self._turns, default=0)
@@ -142,10 +149,12 @@ class Transcript:
         return [block for turn in conversation.turns() for block in self._of_turn(conversation, turn)]
 
     def live(self, conversation: Conversation) -> list[Item]:
-        """Return the items that may still change, in their places."""
+        """Return the items that may still change, in their places, and at the end what Kiro asks now."""
         turns = (turn for turn in conversation.turns() if turn.id not in self._ended)
         found = (stored for turn in turns for stored in conversation.items(turn.id))
-        return [stored.item for stored in found if stored.id not in self._printed and shown(stored.item)]
+        items = [stored.item for stored in found if stored.id not in self._printed and shown(stored.item)]
+        asked = conversation.pending()
+        return [item for item in items if not is_pending(item)] + ([asked.item] if asked else [])
 
     def _of_turn(self, conversation: Conversation, turn: Turn) -> Iterator[Block]:
         over = turn.state in TURN_OVER
@@ -158,6 +167,8 @@ class Transcript:
                 if item.kind == "text" and self._printed[stored.id] != (words := squeezed(item.text)):
                     self._printed[stored.id] = words
                     yield Said(item, corrected=True)
+            elif item.kind == "plan" and not over:
+                continue  # it changes until the end, and nothing waits for it
             elif waiting or not (over or settled(item)):
                 waiting = True
             else:
@@ -171,8 +182,10 @@ class Transcript:
 def shown(item: Item) -> bool:
     """Return whether a person is to see the item by itself: usage stands elsewhere, status reports are for Coder."""
     if item.kind == "tool":
-        return not str(item.data.get("name") or "").endswith("coder_report_task")
-    return item.kind == "notice" or (item.kind != "usage" and bool(item.text.strip()))
+        return not is_status_report(item)
+    if item.kind == "plan":
+        return bool(item.data.get("steps"))
+    return item.kind in ("notice", "approval") or (item.kind != "usage" and bool(item.text.strip()))
 
 
 def settled(item: Item) -> bool:

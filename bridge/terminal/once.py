@@ -12,6 +12,7 @@ from typing import TextIO
 
 from bridge.core.records import TURN_OVER, Turn
 from bridge.errors import BridgeError
+from bridge.terminal.approvals import details, title
 from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean
 from bridge.terminal.client import Client, Refused, Unreachable
@@ -42,6 +43,7 @@ class _Once:
         self._failure = ""
         self._stopping = False
         self._away: float | None = None
+        self._asked: set[int] = set()
 
     def run(self) -> int:
         with Follower(self._client, self._named, 1, self._news.put) as follower:
@@ -83,6 +85,7 @@ class _Once:
                 self._away = time.monotonic()
             case Gone():
                 self._failure = str(news.error)
+        self._tell_what_is_asked()
 
     def _connected(self) -> None:
         """Send the prompt, or find out whether it had arrived when the connection broke."""
@@ -108,6 +111,16 @@ class _Once:
             return
         self._turn_id = found.id if found else None
         self._failure = "" if found else "The connection broke before the bridge had the prompt. Send it again."
+
+    def _tell_what_is_asked(self) -> None:
+        """Say on standard error that Kiro waits for a person, who has to answer elsewhere."""
+        asked = self._conversation.pending()
+        if asked is None or asked.id in self._asked or asked.turn_id != self._turn_id:
+            return
+        self._asked.add(asked.id)
+        for line in (f"Kiro asks: {title(asked.item)}", *details(asked.item).splitlines()):
+            print(line, file=self._err)
+        print(f"Answer it on the page {self._client.url}/ or with `kiro-bridge attach`.", file=self._err, flush=True)
 
     def _interrupted(self) -> None:
         if self._stopping or self._turn_id is None:

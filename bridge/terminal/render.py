@@ -24,16 +24,19 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from bridge.core.approvals import is_pending
 from bridge.core.items import Item
+from bridge.terminal.approvals import Way, details, outcome, refused, title
 from bridge.terminal.clean import clean
 from bridge.terminal.model import Block, Said
-from bridge.terminal.wording import cost, ending, excerpt, tool_name, tool_note, tool_subject
+from bridge.terminal.wording import cost, ending, excerpt, plan_steps, tool_name, tool_note, tool_subject
 
 Line = list[tuple[str, str]]
 """Pieces of a line as prompt_toolkit takes them: style and text."""
 
 OUTPUT_LINES = 6
 LIVE_OUTPUT_LINES = 4
+ASKED_ROWS = 8
 PROMPT_LINES = 40
 LIVE_SOURCE_LINES = 150
 DEEPEST = 16
@@ -64,6 +67,7 @@ _ANSI = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "gray")
 _BRIGHT = ("brightblack", *(f"bright{name}" for name in _ANSI[1:7]), "white")
 _NAMES = tuple(f"ansi{name}" for name in (*_ANSI, *_BRIGHT))
 _SIGNS = {"completed": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("■", "yellow")}
+_STEPS = {"completed": ("✓", "green"), "running": ("▸", "yellow")}
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
 
 
@@ -94,6 +98,16 @@ def prompt_lines(text: str, note: str, width: int) -> list[Line]:
     return _lines(Group(_prompt(text), Text(f"  {note}", "dim")), width)
 
 
+def way_lines(ways: Sequence[Way], width: int) -> list[Line]:
+    """Return the keys that answer Kiro, and what each does."""
+    return _lines(Group(*(Text.assemble("  ", (way.key, "bold yellow"), f" {way.words}") for way in ways)), width)
+
+
+def is_long(item: Item, width: int) -> bool:
+    """Return whether what Kiro asks takes more rows than it gets while it waits for the answer."""
+    return len(_lines(Text(details(item)), width - 4)) > ASKED_ROWS
+
+
 def gap(before: str | None, kind: str) -> bool:
     """Return whether an empty line stands between two kinds of block; tools stand close together."""
     return not (before == kind == "tool")
@@ -110,6 +124,11 @@ def _item(item: Item, frame: int | None) -> RenderableType:
         return _tool(item, frame)
     if item.kind == "prompt":
         return _prompt(item.text)
+    if item.kind == "approval":
+        return _approval(item, frame)
+    if item.kind == "plan":
+        signs = ((*_STEPS.get(status, ("·", "dim")), text) for status, text in plan_steps(item))
+        return Group(*(Text.assemble((sign, colour), f" {text}") for sign, colour, text in signs))
     if item.kind == "thought":
         lines = excerpt(item.text, OUTPUT_LINES, end=frame is not None) or [""]
         return Text("\n".join(["✻ " + lines[0], *(f"  {line}" for line in lines[1:])]), "dim italic")
@@ -133,6 +152,33 @@ def _tool(item: Item, frame: int | None) -> RenderableType:
     head.no_wrap, head.overflow = True, "ellipsis"
     output = [Text(f"  │ {line}", "dim", no_wrap=True, overflow="ellipsis") for line in lines]
     return Group(head, *output)
+
+
+def _approval(item: Item, frame: int | None) -> RenderableType:
+    """What Kiro asks: whole, or with a `frame` shortened; once it is over, what became of it."""
+    if not is_pending(item):
+        sign, colour = ("✗", "red") if refused(item) else ("✓", "green")
+        sign, colour = (sign, colour) if item.data.get("status") == "answered" else ("■", "yellow")
+        return Text.assemble((sign, colour), f" {outcome(item)}")
+    head = Text.assemble(("? ", "bold yellow"), (title(item), "bold"))
+    return Group(head, _Body(details(item), None if frame is None else ASKED_ROWS))
+
+
+class _Body:
+    """Text behind a bar along all the rows it takes, at most `rows` of them."""
+
+    def __init__(self, text: str, rows: int | None) -> None:
+        self._text, self._rows = text, rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._text:
+            return
+        rows = Text(self._text).wrap(console, max(1, options.max_width - 4))
+        shown = rows[: self._rows]
+        for row in shown:
+            yield Text.assemble(("  │ ", "yellow"), row)
+        if len(shown) < len(rows):
+            yield Text(f"  │ … {len(rows) - len(shown)} more rows; it stands above, whole", "yellow")
 
 
 def _prompt(text: str) -> RenderableType:

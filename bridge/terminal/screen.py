@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
@@ -25,13 +27,15 @@ from prompt_toolkit.renderer import print_formatted_text
 
 from bridge.core.items import Item
 from bridge.errors import BridgeError
+from bridge.terminal.answering import Answering
+from bridge.terminal.approvals import KEYS, Way
 from bridge.terminal.arrival import turn_of_prompt
 from bridge.terminal.clean import clean
 from bridge.terminal.client import Client, Unreachable
 from bridge.terminal.follower import Connected, Follower, Gone, Happened, Loaded, Lost, News
 from bridge.terminal.layout import INPUT_LINES, application, fragments
 from bridge.terminal.model import Block, Conversation, OutOfStep, Said, Transcript
-from bridge.terminal.render import Line, block_lines, gap, live_lines, prompt_lines
+from bridge.terminal.render import Line, block_lines, gap, is_long, live_lines, prompt_lines, way_lines
 from bridge.terminal.status import Situation, status_line
 
 PAUSE = 0.08
@@ -73,6 +77,7 @@ class ScreenChat:
         self._frame = 0
         self._note, self._note_until = "", 0.0
         self._situation = Situation()
+        self._answering = Answering()
         self._outgoing: Outgoing | None = None
         self._leaving = self._left = False
         self._failure: BridgeError | None = None
@@ -178,14 +183,21 @@ class ScreenChat:
         keys.add("c-d", eager=True)(lambda _: self._end_of_input())
         for interrupt in ("c-c", Keys.SIGINT):
             keys.add(interrupt, eager=True)(lambda _: self._interrupt())
+        for key in KEYS:
+            answers = Condition(functools.partial(self._answers, key))
+            keys.add(key, filter=answers, eager=True)(lambda _, key=key: self._answer(key))
         return keys
 
     def _enter(self) -> None:
         text = self._buffer.text
         if not text.strip():
             return
-        if not self._situation.connected:
+        if self._answering.why is not None and self._situation.connected:
+            self._give(self._answering.why, text)
+        elif not self._situation.connected:
             self._tell("Not connected: your text stays here until the bridge is back.")
+        elif self._answering.asked is not None:
+            self._tell("Kiro waits for your answer: your text stays here. The keys count while the input is empty.")
         elif self._outgoing is not None or self._conversation.running() is not None:
             self._tell("Kiro is still working: your text stays here. Ctrl-C stops Kiro.")
         else:
@@ -201,8 +213,34 @@ class ScreenChat:
         else:
             self._leave()
 
+    def _answers(self, key: str) -> bool:
+        """Return whether a key answers Kiro, rather than being text."""
+        return any(way.key == key for way in self._ways())
+
+    def _answer(self, key: str) -> None:
+        for way in self._ways():
+            if way.key == key and way.why:
+                self._answering.why = way
+            elif way.key == key:
+                self._give(way, "")
+        self._dirty.set()
+
+    def _ways(self) -> list[Way]:
+        """Return the ways to answer Kiro with a key; none while there is text in the input."""
+        free = not self._buffer.text and self._situation.connected
+        return self._answering.ways(time.monotonic()) if free else []
+
+    def _give(self, way: Way, reason: str) -> None:
+        asked = self._answering.asked
+        if asked is not None:
+            self._answering.sent(asked.id)
+            self._buffer.reset()
+            self._spawn(self._send_answer(asked.id, way, reason))
+
     def _interrupt(self) -> None:
-        if self._leaving or self._situation.stopping:
+        if self._answering.why is not None:
+            self._answering.why = None
+        elif self._leaving or self._situation.stopping:
             self._leave()
         elif self._situation.connected and self._outgoing is not None:
             self._situation.stopping = True
@@ -257,6 +295,17 @@ class ScreenChat:
         self._tell(reason)
         self._dirty.set()
 
+    async def _send_answer(self, item_id: int, way: Way, reason: str) -> None:
+        session = str(self._conversation.session["id"])
+        try:
+            await asyncio.to_thread(self._client.answer, session, item_id, way.option, reason)
+        except BridgeError as error:
+            self._answering.failed(item_id)
+            if reason and not self._buffer.text:
+                self._buffer.text = reason
+            self._tell(clean(str(error)))
+            self._dirty.set()
+
     async def _cancel(self) -> None:
         try:
             await asyncio.to_thread(self._client.cancel, str(self._conversation.session["id"]))
@@ -278,18 +327,27 @@ class ScreenChat:
     def _paint(self) -> None:
         if self._width != self._columns():
             self._print_anew()
+        self._look_what_is_asked()
         blocks = self._transcript.take(self._conversation)
         self._live = self._live_lines(blocks)
         if blocks:
             self._add(*blocks)
         self._app.invalidate()
 
+    def _look_what_is_asked(self) -> None:
+        """Note what Kiro asks; what has no room below is written above, so that nothing unseen is allowed."""
+        asked = self._conversation.pending()
+        if self._answering.look(asked, time.monotonic()) and asked is not None and is_long(asked.item, self._width):
+            self._add(Said(asked.item))
+
     def _live_lines(self, blocks: list[Block]) -> list[Line]:
         said = [block.item.kind for block in blocks if isinstance(block, Said)]
         before = said[-1] if said else self._last_kind
         items = self._transcript.live(self._conversation)
         room = max(3, self._app.output.get_size().rows - INPUT_LINES // 2 - 4)
-        lines = live_lines(items, self._width - 1, room, self._frame) if items else []
+        keys = way_lines(self._ways(), self._width - 1)
+        lines = live_lines(items, self._width - 1, max(3, room - len(keys)), self._frame) if items else []
+        lines += keys
         if lines and gap(before, items[0].kind):
             lines.insert(0, [])
         outgoing = self._outgoing
@@ -348,6 +406,7 @@ class ScreenChat:
         return self._conversation.running() is not None or not self._situation.connected or self._outgoing is not None
 
     def _status(self) -> Line:
+        self._situation.why = self._answering.why is not None
         return status_line(self._situation, self._conversation, time.time(), self._frame, self._columns())
 
     def _say_goodbye(self) -> None:

@@ -17,12 +17,15 @@ _FACT_LENGTH = 40
 
 @dataclass
 class Situation:
-    """How the chat is. `problem` says why a prompt would fail now; `stopping`: Ctrl-C was pressed for this turn."""
+    """How the chat is. `problem` says why a prompt would fail now; `stopping`: Ctrl-C was pressed for this turn;
+    `why`: the reason of a refusal is being typed.
+    """
 
     connected: bool = False
     was_connected: bool = False
     stopping: bool = False
     problem: str = ""
+    why: bool = False
 
 
 def status_line(situation: Situation, conversation: Conversation, now: float, frame: int, columns: int) -> Line:
@@ -37,7 +40,8 @@ def status_line(situation: Situation, conversation: Conversation, now: float, fr
 def _facts(conversation: Conversation) -> list[str]:
     usage = conversation.latest_usage()
     engine = conversation.session.get("engine")
-    facts = [clean_line(str(engine), _FACT_LENGTH)] if engine else []
+    model = conversation.session.get("model")
+    facts = [clean_line(str(fact), _FACT_LENGTH) for fact in (model, engine) if fact]
     facts += [f"context {usage.context_percent:.0f} %"] if usage.context_percent is not None else []
     facts += [f"{usage.credits:.2f} credits"] if usage.credits is not None else []
     return facts
@@ -50,6 +54,10 @@ def _state(situation: Situation, conversation: Conversation, now: float, spinner
         return "class:busy", f"{spinner} {words}", "Ctrl-C twice leaves"
     if turn is not None and situation.stopping:
         return "class:busy", f"{spinner} stopping", "Ctrl-C again leaves"
+    if turn is not None and situation.why:
+        return "class:busy", "? say why", "Enter rejects · Ctrl-C goes back"
+    if turn is not None and conversation.pending() is not None:
+        return "class:busy", "? waiting for your answer", "Ctrl-C stops · Ctrl-D leaves"
     if turn is not None:
         since = now - turn.accepted_at
         words = f"working {duration(since)}" if since >= 1 else "working"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bridge.core.items import Item
 from bridge.core.records import Turn
+from bridge.core.tools import subject
 from bridge.terminal.clean import clean, clean_line
 from bridge.terminal.model import Usage
 
@@ -21,10 +22,8 @@ def tool_name(item: Item) -> str:
 
 def tool_subject(item: Item) -> str:
     """Return what a tool works on: its command or path, else Kiro's own title for the call; may be empty."""
-    arguments = item.data.get("input")
-    named = arguments if isinstance(arguments, dict) else {}
-    subject = next((named[key] for key in ("command", "path") if named.get(key)), None)
-    found = clean_line(str(subject or item.data.get("title") or item.data.get("purpose") or ""), TITLE_LENGTH)
+    words = str(subject(item) or item.data.get("title") or item.data.get("purpose") or "")
+    found = clean_line(words, TITLE_LENGTH)
     return "" if found == tool_name(item) else found
 
 
@@ -39,6 +38,16 @@ def tool_note(item: Item) -> str:
     """Return what is worth saying of a tool call beside a sign for its status: an exit code that is not 0."""
     code = item.data.get("exit_code")
     return f"exit code {code}" if isinstance(code, int) and code else ""
+
+
+def plan_steps(item: Item) -> list[tuple[str, str]]:
+    """Return the steps of a plan: how each stands, and what it is."""
+    steps = item.data.get("steps")
+    return [
+        (str(step.get("status")), clean_line(str(step.get("text") or ""), TITLE_LENGTH))
+        for step in (steps if isinstance(steps, list) else [])
+        if isinstance(step, dict)
+    ]
 
 
 def ending(turn: Turn) -> list[str]:

@@ -11,8 +11,8 @@ terraform {
   }
 }
 
-variable "kiro_login" {
-  description = "Login tarball, as `kiro-bridge pack-login` prints it."
+variable "kiro_cli_auth_tarball" {
+  description = "Login tarball, as `kiro-bridge pack-login` prints it. Without one, log in once in a terminal of the workspace."
   type        = string
   sensitive   = true
   default     = ""
@@ -25,24 +25,28 @@ resource "coder_agent" "main" {
   os   = "linux"
 }
 
-# Stands for the container or machine that runs the agent, such as a docker_container or a kubernetes_deployment.
+# Stands for the container or machine that runs the agent: put your docker_container, kubernetes_deployment or so here.
+# Its image needs Python 3.10 or newer.
 resource "terraform_data" "workspace" {
   count = data.coder_workspace.me.start_count
   input = coder_agent.main.init_script
 }
 
+# What the server has to hold, and how to make it, is in README.md, "Without the internet":
+#   {artifacts}/kiro-cli/1.24.0/kirocli-x86_64-linux.zip
+#   {artifacts}/kiro-bridge/wheels.zip
 variable "artifacts" {
-  description = "Server inside the network that holds {artifacts}/kiro-cli/{version}/kirocli-{arch}-linux.zip and the wheels."
+  description = "Address of the server inside the network, without a slash at its end."
   type        = string
   default     = "https://artifacts.internal.example"
 }
 
 module "kiro-cli" {
-  source = "../.."
+  source = "../.." # in a template of your own: "./kiro-cli", see README.md
 
   agent_id     = coder_agent.main.id
   workdir      = "/home/coder"
-  auth_tarball = var.kiro_login
+  auth_tarball = var.kiro_cli_auth_tarball
 
   kiro_install_url  = "${var.artifacts}/kiro-cli"
   kiro_cli_version  = "1.24.0"

@@ -1,4 +1,5 @@
-# A template for Coder Tasks that takes the prompt from the parameter "AI Prompt" (Coder before 2.30).
+# A template for Coder Tasks that takes the prompt from the parameter "AI Prompt". Coder fills it before 2.30; from then on
+# use examples/task, as Tasks do not fill the parameter any more.
 
 terraform {
   required_version = ">= 1.9"
@@ -11,8 +12,8 @@ terraform {
   }
 }
 
-variable "kiro_login" {
-  description = "Login tarball, as `kiro-bridge pack-login` prints it."
+variable "kiro_cli_auth_tarball" {
+  description = "Login tarball, as `kiro-bridge pack-login` prints it. Without one, log in once in a terminal of the workspace."
   type        = string
   sensitive   = true
   default     = ""
@@ -25,12 +26,14 @@ resource "coder_agent" "main" {
   os   = "linux"
 }
 
-# Stands for the container or machine that runs the agent, such as a docker_container or a kubernetes_deployment.
+# Stands for the container or machine that runs the agent: put your docker_container, kubernetes_deployment or so here.
+# Its image needs Python 3.10 or newer.
 resource "terraform_data" "workspace" {
   count = data.coder_workspace.me.start_count
   input = coder_agent.main.init_script
 }
 
+# The name must be exactly this.
 data "coder_parameter" "ai_prompt" {
   name         = "AI Prompt"
   display_name = "AI Prompt"
@@ -46,18 +49,18 @@ resource "coder_ai_task" "task" {
 }
 
 module "kiro-cli" {
-  source = "../.."
+  source = "../.." # in a template of your own: "./kiro-cli", see README.md
 
   agent_id     = coder_agent.main.id
   workdir      = "/home/coder"
-  auth_tarball = var.kiro_login
+  auth_tarball = var.kiro_cli_auth_tarball
   ai_prompt    = data.coder_parameter.ai_prompt.value
 
   # Nobody is there to allow a tool. Use it only in a workspace that may be lost, with no more access than the task needs.
   trust_all_tools = true
 
-  report_tasks         = true
-  cli_app              = true
+  report_tasks         = true # the default
+  cli_app              = true # a terminal app beside the web app
   web_app_display_name = "Kiro CLI"
   cli_app_display_name = "Kiro CLI"
 }

@@ -11,8 +11,8 @@ terraform {
   }
 }
 
-variable "kiro_login" {
-  description = "Login tarball, as `kiro-bridge pack-login` prints it."
+variable "kiro_cli_auth_tarball" {
+  description = "Login tarball, as `kiro-bridge pack-login` prints it. Without one, log in once in a terminal of the workspace."
   type        = string
   sensitive   = true
   default     = ""
@@ -25,12 +25,14 @@ resource "coder_agent" "main" {
   os   = "linux"
 }
 
-# Stands for the container or machine that runs the agent, such as a docker_container or a kubernetes_deployment.
+# Stands for the container or machine that runs the agent: put your docker_container, kubernetes_deployment or so here.
+# Its image needs Python 3.10 or newer.
 resource "terraform_data" "workspace" {
   count = data.coder_workspace.me.start_count
   input = coder_agent.main.init_script
 }
 
+# Outside of tasks, in an ordinary workspace, its prompt is empty.
 data "coder_task" "me" {}
 
 # Not bound to data.coder_task.me.enabled: from Coder 2.34 on, the import of a template looks for this resource, and at
@@ -41,11 +43,11 @@ resource "coder_ai_task" "task" {
 }
 
 module "kiro-cli" {
-  source = "../.."
+  source = "../.." # in a template of your own: "./kiro-cli", see README.md
 
   agent_id     = coder_agent.main.id
   workdir      = "/home/coder"
-  auth_tarball = var.kiro_login
+  auth_tarball = var.kiro_cli_auth_tarball
   ai_prompt    = data.coder_task.me.prompt
 
   # Nobody is there to allow a tool. Use it only in a workspace that may be lost, with no more access than the task needs.

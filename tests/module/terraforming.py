@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,31 @@ class Terraform:
         """Plan, and keep the plan in the file `plan`."""
         return self.run("plan", variables=variables, out="plan", input=False)
 
+    def write_cases(self, source: str, cases: Sequence[Mapping[str, Any]]) -> None:
+        """Write a template that uses the module at `source` once for each of the cases, with these inputs.
+
+        One plan then answers for all of them. Inputs come as variables, whose values are unknown until the plan itself:
+        known ones would end it with what can be said of single inputs, before those that belong together are checked.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number, inputs in enumerate(cases):
+            call = {"source": source, **{name: f"${{var.case_{number}.{name}}}" for name in inputs}}
+            template = {"variable": {f"case_{number}": {"type": "any"}}, "module": {f"case_{number}": call}}
+            (self.folder / f"case_{number}.tf.json").write_text(json.dumps(template))
+        values = {f"case_{number}": dict(inputs) for number, inputs in enumerate(cases)}
+        (self.folder / "terraform.tfvars.json").write_text(json.dumps(values))
+
+    def refusals(self) -> list[str]:
+        """Plan the cases that were written, and return what is said against the inputs of each, in their order."""
+        answer = self.run("plan", json=python_terraform.IsFlagged, input=False)
+        found = [line for line in map(json.loads, answer.out.splitlines()) if line["@level"] == "error"]
+        said = [""] * len(list(self.folder.glob("case_*.tf.json")))
+        for diagnostic in (line["diagnostic"] for line in found):
+            number = re.fullmatch(r"case_(\d+)\.tf\.json", diagnostic["range"]["filename"])
+            assert number is not None, diagnostic
+            said[int(number[1])] += " ".join(diagnostic["detail"].split()) + " "
+        return said
+
     def planned(self) -> Plan:
         """Return what the last plan would make."""
         answer = self.run("show", "plan", json=python_terraform.IsFlagged)
@@ -114,6 +140,15 @@ class Plan:
             self.resources[resource["address"]] = resource["values"]
         for child in module.get("child_modules", []):
             self._collect(child)
+
+    def of_case(self, number: int) -> dict[str, dict[str, Any]]:
+        """Return the resources of one of `Terraform.write_cases`, by their addresses within it."""
+        prefix = f"module.case_{number}."
+        return {
+            address.removeprefix(prefix): values
+            for address, values in self.resources.items()
+            if address.startswith(prefix)
+        }
 
     def scripts(self) -> dict[str, str]:
         """Return the text of every script by its address."""

@@ -17,7 +17,7 @@ def test_example(module: Terraform, name: str) -> None:
     for command in ("init", "validate"):
         answer = example.run(command)
         assert answer.code == 0, answer.text
-    answer = example.plan({"kiro_login": "bG9naW4="})
+    answer = example.plan({"kiro_cli_auth_tarball": "bG9naW4="})
     assert answer.code == 0, answer.text
     resources = example.planned().resources
     assert "module.kiro-cli.coder_script.start" in resources

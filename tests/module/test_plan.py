@@ -8,11 +8,13 @@ import json
 import random
 import re
 import secrets
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.module.terraforming import Plan, Terraform
+from tests.module.terraforming import Plan, Terraform, copy_module
 
 
 def _incompressible(size: int) -> str:
@@ -208,6 +210,8 @@ GOOD: list[tuple[dict[str, Any], dict[str, dict[str, Any] | None]]] = [
         {"cli_app": True, "module_directory": "~/.own/kiro"},
         {"coder_app.cli[0]": {"command": '"$HOME/.own/kiro/bin/kiro-bridge" attach --url http://127.0.0.1:3284'}},
     ),
+    ({"transport": "auto"}, {}),
+    ({"transport": "acp"}, {}),
     ({"share": "authenticated"}, {"coder_app.web[0]": {"share": "authenticated"}}),
     ({"install_agentapi": False}, {"coder_script.part[0]": None, "coder_script.start": {"run_on_start": True}}),
     ({"agentapi_version": "v0.5.0"}, {}),
@@ -231,11 +235,37 @@ GOOD: list[tuple[dict[str, Any], dict[str, dict[str, Any] | None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "expected"), GOOD, ids=lambda value: "-".join(value)[:60])
-def test_good_inputs(module: Terraform, inputs: dict[str, Any], expected: dict[str, dict[str, Any] | None]) -> None:
+@pytest.fixture(scope="session")
+def cases(module: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the module as `module`, but a bridge of one small file, so that many of it are planned soon.
+
+    It asks for `module`, which skips where there is no provider.
+    """
+    folder = tmp_path_factory.mktemp("cases")
+    bridge = copy_module(folder / "module") / "bridge"
+    shutil.rmtree(bridge)
+    bridge.mkdir()
+    (bridge / "small.txt").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def good(cases: Path) -> Plan:
+    """Return one plan of all good inputs."""
+    template = Terraform(cases / "good")
+    template.write_cases("../module", [{**NEEDED, **inputs} for inputs, _ in GOOD])
+    assert template.init().code == 0
+    answer = template.run("plan", out="plan", input=False)
+    assert answer.code == 0, answer.text
+    return template.planned()
+
+
+@pytest.mark.parametrize("number", range(len(GOOD)), ids=lambda number: f"{number}-{'-'.join(GOOD[number][0])[:60]}")
+def test_good_inputs(good: Plan, number: int) -> None:
     """Each plan holds the resources with these values; None stands for a resource that must not be there."""
-    resources = planned(module, **inputs).resources
-    for address, values in expected.items():
+    resources = good.of_case(number)
+    assert "coder_script.start" in resources
+    for address, values in GOOD[number][1].items():
         if values is None:
             assert address not in resources
         else:
@@ -266,7 +296,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"mcp": '{"mcpServers": {"a": {"args": []}}}'}, 'a "command" or a "url"'),
     ({"model": "a b"}, "model must be a name"),
     ({"engine": "v4"}, "engine must be auto, v1, v2 or v3"),
-    ({"transport": "terminal"}, "transport must be auto or headless"),
+    ({"transport": "terminal"}, "transport must be auto, acp or headless"),
     ({"web_app_display_name": "x" * 65}, "longer than the 64 characters"),
     ({"cli_app_display_name": "x" * 65}, "longer than the 64 characters"),
     ({"group": "x" * 65}, "longer than the 64 characters"),
@@ -297,16 +327,53 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"module_directory": "$HOME/../x"}, "module_directory must begin with"),
     ({"module_directory": '/a"; rm -rf /; "'}, "module_directory must begin with"),
     ({"module_directory": "/home/coder/"}, "no slash at its end"),
-    ({"ai_prompt": _incompressible(100_000)}, "Shorten system_prompt, ai_prompt"),
 ]
 
 
-@pytest.mark.parametrize(("inputs", "message"), BAD, ids=lambda value: str(value)[:60])
-def test_bad_inputs(module: Terraform, inputs: dict[str, Any], message: str) -> None:
-    """A wrong input ends the plan with what to do about it, and no login is shown."""
-    answer = module.plan({**NEEDED, **inputs})
-    assert answer.code == 1
-    assert message in answer.text
+@pytest.fixture(scope="session")
+def refusals(cases: Path) -> list[str]:
+    """Return what one plan of all bad inputs, and of good ones, has against each."""
+    template = Terraform(cases / "bad")
+    template.write_cases("../module", [{**NEEDED, **inputs} for inputs, _ in [*BAD, ({}, "")]])
+    assert template.init().code == 0
+    return template.refusals()
+
+
+@pytest.mark.parametrize("number", range(len(BAD)), ids=lambda number: f"{number}-{str(BAD[number])[1:60]}")
+def test_bad_inputs(refusals: list[str], number: int) -> None:
+    """A wrong input is refused with what to do about it, and the good one beside it is not."""
+    assert BAD[number][1] in refusals[number]
+    assert refusals[-1] == ""
+
+
+def test_refusal_ends_the_plan_and_shows_no_login(module: Terraform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody sees who runs the plan by hand."""
+    monkeypatch.setenv("TF_VAR_auth_tarball", "c2VjcmV0LWxvZ2lu")
+    answer = module.plan({**NEEDED, "auth_tarball_path": "/login"})
+    assert answer.code == 1 and "keep the one that holds the login" in answer.text
+    assert "c2VjcmV0" not in answer.text
+
+
+def test_inputs_too_long_for_one_script(module: Terraform) -> None:
+    """The size and what to do about it are told before anything is built."""
+    answer = module.plan({**NEEDED, "ai_prompt": _incompressible(100_000)})
+    assert answer.code == 1 and "Shorten system_prompt, ai_prompt" in answer.text
+    assert "and a script may have 131071" in answer.text
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1_500_000, True), (6_500_000, False)])
+def test_bridge_may_grow(own_environment: None, module: Terraform, tmp_path: Path, size: int, fits: bool) -> None:
+    """A larger bridge travels in more parts, until all of them are more than Coder hands to a workspace."""
+    grown = Terraform(copy_module(tmp_path / "grown"))
+    (grown.folder / "bridge" / "grown.txt").write_text(_incompressible(size // 2))
+    assert grown.init().code == 0
+    answer = grown.plan(NEEDED)
+    if not fits:
+        assert answer.code == 1 and "set install_agentapi = false" in answer.text
+        return
+    assert answer.code == 0, answer.text
+    scripts = grown.planned().scripts()
+    assert len(scripts) > 10 and max(map(len, scripts.values())) <= LIMIT
 
 
 def test_unknown_agent_and_sensitive_inputs_can_be_planned(module_copy: object, module: Terraform) -> None:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+import random
 import shutil
 import stat
 import subprocess
@@ -52,10 +53,19 @@ def tree(own_environment: None, terraform_program: str, tmp_path_factory: pytest
     return tree
 
 
+@pytest.fixture(scope="module")
+def running_server(own_environment: None) -> Iterator[Server]:
+    """Serve whatever a test puts there, so that all of them may use the same scripts."""
+    with Server().running() as server:
+        yield server
+
+
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """Serve the wheel in a folder, in a zip, and as a package index."""
-    server = Server()
+def server(running_server: Server) -> Server:
+    """Serve the wheel in a folder, in a zip, and as a package index; nothing was asked for yet."""
+    server = running_server
+    server.asked.clear()
+    server.files.clear()
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr(f"wheels/{WHEEL}", CONTENT)
@@ -70,8 +80,7 @@ def server() -> Iterator[Server]:
             "/bad.zip": b"this is no zip",
         }
     )
-    with server.running():
-        yield server
+    return server
 
 
 @pytest.fixture
@@ -94,16 +103,22 @@ def without(folder: Path, *modules: str) -> Path:
     return path
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a Python without ensurepip: an environment is made in a fraction of the time, with its own pip."""
-    return str(without(tmp_path, "ensurepip"))
+    return str(without(tmp_path_factory.mktemp("python"), "ensurepip"))
+
+
+@pytest.fixture(scope="module")
+def rendered_once(tree: Path, running_server: Server, python: str) -> Scripts:
+    """Return the scripts that take wheels from the server's folder."""
+    return render(tree, bridge_wheels_url=f"{running_server.url}/wheels/", python=python)
 
 
 @pytest.fixture
-def rendered(tree: Path, server: Server, python: str) -> Scripts:
-    """Return the scripts that take wheels from the server's folder."""
-    return render(tree, bridge_wheels_url=f"{server.url}/wheels/", python=python)
+def rendered(rendered_once: Scripts, server: Server) -> Scripts:
+    """Return the scripts that take wheels from the server's folder, and the wheel is there."""
+    return rendered_once
 
 
 def test_first_start(workspace: Workspace, rendered: Scripts, server: Server) -> None:
@@ -279,6 +294,20 @@ def test_bridge_of_the_image(workspace: Workspace, tree: Path, tmp_path: Path, p
     result = workspace.run(scripts.start)
     assert (result.code, result.out) == (0, f"image start --config {workspace.directory / 'config.json'}\n")
     assert workspace.run(scripts.stop).out.startswith("image stop --config ")
+
+
+def test_larger_bridge_comes_in_more_parts(
+    workspace: Workspace, tree: Path, server: Server, python: str, tmp_path: Path
+) -> None:
+    """A dozen parts, in any order, are put together as a few are."""
+    grown = tmp_path / "grown"
+    shutil.copytree(tree, grown, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    text = random.Random(7).randbytes(1_000_000).hex()
+    (grown / "bridge" / "padding.txt").write_text(text)
+    scripts = render(grown, bridge_wheels_url=f"{server.url}/wheels/", python=python)
+    assert len(scripts.parts) > 10
+    found = workspace.start(scripts).handed_over
+    assert Path(found["file"]).with_name("padding.txt").read_text() == text
 
 
 # What goes wrong, and what the log then says

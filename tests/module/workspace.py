@@ -39,7 +39,6 @@ class Scripts:
 def render(module: Path, config: Mapping[str, Any] = CONFIG, **inputs: Any) -> Scripts:
     """Render the scripts of the module at `module` with Terraform alone, without any provider."""
     terraform = Terraform(module / "modules" / "render")
-    assert terraform.init().code == 0
     answer = terraform.run(
         "apply", variables={"config": dict(config), **inputs}, auto_approve=python_terraform.IsFlagged
     )
@@ -84,7 +83,7 @@ class Workspace:
     def run(self, script: str, *, before: Sequence[str] = (), cwd: Path | None = None) -> Result:
         """Run one script to its end."""
         result = subprocess.run(
-            [*before, *command(script)], cwd=cwd or self.home, env=self._environment(), text=True,
+            [*before, *command(script)], cwd=cwd or self.home, env=self.environment(), text=True,
             capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return Result(result.returncode, result.stdout, result.stderr)
@@ -92,7 +91,7 @@ class Workspace:
     def start(self, scripts: Scripts, *, cwd: Path | None = None) -> Result:
         """Run the start script and, while it waits, the parts in the wrong order; return how the start script ended."""
         process = subprocess.Popen(
-            command(scripts.start), cwd=cwd or self.home, env=self._environment(), text=True,
+            command(scripts.start), cwd=cwd or self.home, env=self.environment(), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -105,7 +104,8 @@ class Workspace:
             process.communicate()
         return Result(process.returncode, out, errors)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the variables that scripts are run with."""
         return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TMPDIR": str(self.home), **self.env}
 
 

@@ -102,6 +102,53 @@ def test_own_agent_keeps_its_name_and_prompt_and_gets_the_reporting_tool(home: H
     assert home.settings() == {"chat.defaultAgent": "devops", "app.disableAutoupdates": True}
 
 
+def test_v3_is_given_rules_for_what_the_default_agent_allows(home: Home) -> None:
+    """The two rules are `allowedTools` in v3's words; other engines never see them, and they go with the engine."""
+    made = home.configure(engine="v3")
+    assert made["allowedTools"] == ["read", "@coder"] and made["prompt"] == f"{SYSTEM}\n{INSTRUCTIONS}"
+    assert made["permissions"] == {
+        "rules": [
+            {"capability": "fs_read", "effect": "allow"},
+            {"capability": "mcp", "match": ["coder/*"], "effect": "allow"},
+        ]
+    }
+    for engine in ("auto", "v1", "v2"):
+        assert "permissions" not in home.configure(engine=engine)
+
+
+DENIED = {"capability": "shell", "match": ["rm *"], "effect": "deny"}
+REPORTS = {"capability": "mcp", "match": ["coder/*"], "effect": "allow"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"rules": [DENIED], "other": 1}, {"rules": [DENIED, REPORTS], "other": 1}),
+        ([DENIED, REPORTS], [DENIED, REPORTS]),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_own_agent_with_rules_may_report_on_v3(home: Home, given: Any, expected: Any) -> None:
+    own = {"name": "devops", "permissions": given}
+    assert home.configure(agent_config=json.dumps(own), engine="v3")["permissions"] == expected
+    assert home.configure(agent_config=json.dumps(own), engine="v3", report_tasks=False)["permissions"] == given
+
+
+def test_own_agent_without_rules_is_left_to_kiros_upgrade(home: Home) -> None:
+    """With rules of ours in it Kiro would not turn the user's denials into rules."""
+    own = {"name": "devops", "toolsSettings": {"shell": {"deniedCommands": ["rm .*"]}}}
+    assert "permissions" not in home.configure(agent_config=json.dumps(own), engine="v3")
+
+
+def test_what_kiros_upgrade_wrote_stays(home: Home) -> None:
+    """Kiro rewrites the file for v3 in place: rules come in, and tools may get other names."""
+    home.configure()
+    upgraded = {"permissions": {"rules": [DENIED]}, "tools": ["read", "write", "shell", "@coder", "knowledge", "x"]}
+    home.edit(**upgraded)
+    home.configure()
+    assert {name: home.read()[name] for name in upgraded} == upgraded
+
+
 def test_own_agent_is_written_as_it_is_without_reporting(home: Home) -> None:
     given = {"name": "devops", "tools": ["*"], "includeMcpJson": True}
     made = home.configure(agent_config=json.dumps(given), report_tasks=False)

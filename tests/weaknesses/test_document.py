@@ -9,7 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "agentapi.md"
 COUNT = 26
-NOT_OURS = {"W23": "does not apply: "}
 
 
 def rows() -> dict[str, list[str]]:
@@ -32,9 +31,7 @@ def test_every_weakness_has_a_row() -> None:
     for weakness, cells in rows().items():
         assert len(cells) == 3, f"{weakness}: there must be what they do, what we do, and the tests"
         theirs, ours, tests = cells
-        assert theirs and ours and theirs != ours
-        assert bool(tests) != (weakness in NOT_OURS)
-        assert ours.startswith(NOT_OURS.get(weakness, ""))
+        assert theirs and ours and tests and theirs != ours
 
 
 def test_every_row_names_tests_that_exist() -> None:
