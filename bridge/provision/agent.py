@@ -147,7 +147,8 @@ def _permit(content: dict[str, Any], tools: list[str]) -> None:
     """Add the rules that allow the tools on engine v3, which ignores `allowedTools` (facts/kiro-cli.md 8.1).
 
     An agent without rules is left to Kiro: `/upgrade-agent`, from 2.37.0 on by itself, turns all of the old fields
-    into rules, the denials among them, but only where there are none yet.
+    into rules, the denials among them. Ours would stand in its way if it passes over agents that have rules already,
+    which we take it to do and have not seen.
     """
     given = content.get("permissions")
     rules = given.get("rules") if isinstance(given, dict) else given

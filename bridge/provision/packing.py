@@ -18,10 +18,9 @@ from bridge.kiro.locations import find_locations
 from bridge.provision import login_database
 from bridge.provision.archive import DATABASE
 from bridge.provision.progress import ProvisionError
-from bridge.provision.secrets import TARBALL
 
-_LONGEST_VARIABLE = 131_071
-"""Bytes of one `NAME=value` that Linux takes (facts/coder-platform.md 7)."""
+_MOST_CHARACTERS = 4 * 131_000
+"""What `auth_tarball` takes: the module spreads it over variables of 131,000 characters (facts/coder-platform.md 7)."""
 
 
 def pack_login(database: Path | None, environ: Mapping[str, str]) -> str:
@@ -60,8 +59,8 @@ def advice(text: str, output: Path | None) -> list[str]:
         "Keep it secret: whoever has it is logged in as you. Hand it to the module as auth_tarball, from a sensitive",
         "variable, and pack it again after a logout or a new login.",
     ]
-    if len(TARBALL) + 1 + len(text) > _LONGEST_VARIABLE:
-        lines.append(f"It is too long for one variable ({_LONGEST_VARIABLE} bytes): use auth_tarball_path.")
+    if len(text) > _MOST_CHARACTERS:
+        lines.append(f"The module takes at most {_MOST_CHARACTERS} bytes in auth_tarball: use auth_tarball_path.")
     return lines
 
 
