@@ -1,4 +1,4 @@
-"""Reading the command line of `chat` by the table of options.
+"""Reading the command lines of `chat` and `acp` by the tables of options.
 
 Invariant: an option the played release does not have is an unknown option; a usage error ends with exit code 2 and the
 message shape of facts/kiro-cli.md 14 no. 20 (recording `unknown_flag`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from standin.options import Option, chat_options
+from standin.options import Option, acp_options, chat_options
 from standin.personality import Personality
 
 
@@ -17,7 +17,7 @@ class UsageError(Exception):
 
 
 @dataclass
-class ChatArguments:
+class Arguments:
     """What was asked: switches and values by option name (`resume`, `trust-tools`), and the prompt argument."""
 
     switches: set[str] = field(default_factory=set)
@@ -30,32 +30,25 @@ class ChatArguments:
         return name in self.switches or name in self.values
 
 
-def _refuse(message: str, tip: str = "") -> UsageError:
-    """A usage error in the parser's shape."""
-    tip = f"\n  tip: {tip}\n" if tip else ""
-    return UsageError(
-        f"error: {message}\n{tip}\nUsage: kiro-cli-chat chat [OPTIONS] [INPUT]\n\nFor more information, try '--help'.\n"
-    )
-
-
-def _unknown(argument: str) -> UsageError:
-    return _refuse(f"unexpected argument '{argument}' found", f"to pass '{argument}' as a value, use '-- {argument}'")
+CHAT = "chat [OPTIONS] [INPUT]"
+ACP = "acp [OPTIONS]"
 
 
 class _Reader:
-    """Reads arguments one after the other into `result`."""
+    """Reads arguments one after the other into `result`; `usage` is what a refusal names."""
 
-    def __init__(self, argv: list[str], personality: Personality) -> None:
+    def __init__(self, argv: list[str], options: list[Option], usage: str) -> None:
         self.rest = list(argv)
-        self.result = ChatArguments()
+        self.usage = usage
+        self.result = Arguments()
         self.by_flag: dict[str, Option] = {}
-        for option in chat_options(personality):
+        for option in options:
             for name in (option.name, *option.aliases, *option.hidden_aliases):
                 self.by_flag[f"--{name}"] = option
             if option.short:
                 self.by_flag[f"-{option.short}"] = option
 
-    def read(self) -> ChatArguments:
+    def read(self) -> Arguments:
         """Everything, or UsageError."""
         while self.rest:
             argument = self.rest.pop(0)
@@ -71,9 +64,19 @@ class _Reader:
                 self._operand(argument)
         return self.result
 
+    def _refuse(self, message: str, tip: str = "") -> UsageError:
+        """A usage error in the parser's shape."""
+        tip = f"\n  tip: {tip}\n" if tip else ""
+        help_line = "For more information, try '--help'."
+        return UsageError(f"error: {message}\n{tip}\nUsage: kiro-cli-chat {self.usage}\n\n{help_line}\n")
+
+    def _unknown(self, argument: str) -> UsageError:
+        tip = f"to pass '{argument}' as a value, use '-- {argument}'"
+        return self._refuse(f"unexpected argument '{argument}' found", tip if self.usage == CHAT else "")
+
     def _operand(self, argument: str) -> None:
-        if self.result.prompt is not None:
-            raise _refuse(f"unexpected argument '{argument}' found")
+        if self.result.prompt is not None or self.usage != CHAT:
+            raise self._refuse(f"unexpected argument '{argument}' found")
         self.result.prompt = argument
 
     def _long(self, argument: str) -> None:
@@ -81,7 +84,7 @@ class _Reader:
         if name == "--help":
             self.result.help = True
         elif name not in self.by_flag:
-            raise _unknown(name)
+            raise self._unknown(name)
         else:
             self._take(self.by_flag[name], value if equals else None)
 
@@ -93,7 +96,7 @@ class _Reader:
             if letter == "h":
                 self.result.help = True
             elif option is None:
-                raise _unknown(f"-{letter}")
+                raise self._unknown(f"-{letter}")
             elif option.value:
                 self._take(option, letters.lstrip("=") or None)
                 return
@@ -103,22 +106,27 @@ class _Reader:
     def _take(self, option: Option, value: str | None) -> None:
         shown = f"{option.flag} <{option.value}>" if option.value else option.flag
         if self.result.has(option.name) and not option.repeats:
-            raise _refuse(f"the argument '{shown}' cannot be used multiple times")
+            raise self._refuse(f"the argument '{shown}' cannot be used multiple times")
         if not option.value:
             if value is not None:
-                raise _refuse(f"unexpected value '{value}' for '{option.flag}' found; no more were expected")
+                raise self._refuse(f"unexpected value '{value}' for '{option.flag}' found; no more were expected")
             self.result.switches.add(option.name)
             return
         if value is None:
             if not self.rest or (self.rest[0].startswith("-") and len(self.rest[0]) > 1):
-                raise _refuse(f"a value is required for '{shown}' but none was supplied")
+                raise self._refuse(f"a value is required for '{shown}' but none was supplied")
             value = self.rest.pop(0)
         allowed = [name for name, _ in option.values]
-        if allowed and value not in allowed:
-            raise _refuse(f"invalid value '{value}' for '{shown}'\n  [possible values: {', '.join(allowed)}]")
+        if allowed and value not in allowed and value not in option.hidden_values:
+            raise self._refuse(f"invalid value '{value}' for '{shown}'\n  [possible values: {', '.join(allowed)}]")
         self.result.values[option.name] = value
 
 
-def parse_chat(argv: list[str], personality: Personality) -> ChatArguments:
+def parse_chat(argv: list[str], personality: Personality) -> Arguments:
     """The arguments after `chat`. Raises UsageError (exit code 2)."""
-    return _Reader(argv, personality).read()
+    return _Reader(argv, chat_options(personality), CHAT).read()
+
+
+def parse_acp(argv: list[str], personality: Personality) -> Arguments:
+    """The arguments after `acp`. Raises UsageError (exit code 2)."""
+    return _Reader(argv, acp_options(personality), ACP).read()

@@ -30,13 +30,14 @@ from standin import (
     store_v2,
     store_v3,
 )
-from standin.arguments import ChatArguments
+from standin.acp import misbehaviour
+from standin.arguments import Arguments
 from standin.model import Failure, Json, Listener, Store, TurnInfo
 from standin.personality import Personality
 from standin.stream_v2 import V2Stream, run_error
 from standin.stream_v3 import V3Stream
 from standin.terminal_output import RawText, V1Text
-from standin.tools import Policy
+from standin.tools import Permission, Policy
 from standin.turn import Runner
 
 ENGINES = {"v1": "v1", "v2": "v2", "v3": "v3", "rust": "v1", "kas": "v3"}  # facts/kiro-cli.md 0.1
@@ -51,14 +52,14 @@ class Refused(Exception):
         self.code = code
 
 
-def _setting(name: str) -> str:
+def setting(name: str) -> str:
     """A text of the settings file, empty without it."""
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads(places.settings_file().read_text("utf-8")).get(name, ""))
     return ""
 
 
-def choose_engine(arguments: ChatArguments, personality: Personality) -> str:
+def choose_engine(arguments: Arguments, personality: Personality) -> str:
     """Engine of a headless run: flags, then KIRO_AGENT_ENGINE, then `chat.agentEngine`, then the release's default
     (facts/kiro-cli.md 4.3). Releases without the flag are v1 only."""
     if not personality.engine_values:
@@ -68,11 +69,11 @@ def choose_engine(arguments: ChatArguments, personality: Personality) -> str:
         named = (
             "v1" if arguments.has("legacy-ui") else "v3" if arguments.has("v3") else "v2" if arguments.has("v2") else ""
         )
-    named = named or os.environ.get("KIRO_AGENT_ENGINE", "") or _setting("chat.agentEngine")
+    named = named or os.environ.get("KIRO_AGENT_ENGINE", "") or setting("chat.agentEngine")
     return ENGINES.get(named, personality.headless_engine)
 
 
-def _refuse_flags(arguments: ChatArguments, personality: Personality, engine: str) -> None:
+def _refuse_flags(arguments: Arguments, personality: Personality, engine: str) -> None:
     """v3 without trust flags in older releases (facts/kiro-stores.md A.9 row 2)."""
     given = [f"--{name}" for name in ("trust-all-tools", "trust-tools") if arguments.has(name)]
     if engine == "v3" and given and personality.v3_refuses_trust:
@@ -82,7 +83,7 @@ def _refuse_flags(arguments: ChatArguments, personality: Personality, engine: st
         )
 
 
-def read_prompt(arguments: ChatArguments) -> tuple[str | None, int | None]:
+def read_prompt(arguments: Arguments) -> tuple[str | None, int | None]:
     """The prompt and how many bytes of stdin were read: the argument wins and stdin is then left alone; the line end
     at the end of stdin is cut (facts/kiro-cli.md 5.2, 14 no. 13, recording `stdin`)."""
     if arguments.prompt is not None:
@@ -94,7 +95,7 @@ def read_prompt(arguments: ChatArguments) -> tuple[str | None, int | None]:
 def _agent(name: str | None, engine: str, personality: Personality) -> tuple[str, Json]:
     """Name and file of the agent. An unknown one is passed over in silence on v1 (facts/kiro-cli.md 14 no. 20), with a
     warning on v2 and v3 (facts/kiro-stores.md A.8), and ends 3.x with exit 4 (facts/kiro-cli.md 5.3)."""
-    wanted = name or _setting("chat.defaultAgent")
+    wanted = name or setting("chat.defaultAgent")
     if not wanted or wanted == DEFAULT_AGENT:
         return DEFAULT_AGENT, {}
     for path in places.agent_files(wanted):
@@ -124,9 +125,7 @@ def _no_conversation(session_id: str) -> Refused:
     return Refused(f"error: No conversation found with id {session_id}\n")  # v1's text is not known [L]
 
 
-def open_store(
-    engine: str, arguments: ChatArguments, personality: Personality, cwd: str, agent: str, model: str
-) -> Store:
+def open_store(engine: str, arguments: Arguments, personality: Personality, cwd: str, agent: str, model: str) -> Store:
     """The conversation to write: new, the folder's newest, or the one asked for (facts/kiro-cli.md 5.1,
     kiro-stores.md A.8).
 
@@ -147,22 +146,37 @@ def open_store(
     return store_v3.V3Store(cwd, model, folder)
 
 
-def _plan(prompt: str, facts: dict[str, str], policy: Policy) -> script.Turn:
+def plan(prompt: str, answers: dict[str, str], policy: Permission) -> script.Turn:
     """The turn: of the script file, of the prompt's directives, or the demo's."""
     named = os.environ.get("KIRO_STANDIN_SCRIPT")
-    turn = script.from_file(Path(named), places.position_file()) if named else script.from_prompt(prompt, facts)
+    turn = script.from_file(Path(named), places.position_file()) if named else script.from_prompt(prompt, answers)
     if turn is None:
         return demo.demo_turn(prompt, policy.cwd, policy.allows)
-    for fault in turn.faults():
-        if fault.text not in faults.TABLE:
-            raise script.ScriptError(f"unknown fault {fault.text!r}: `kiro-cli standin --help` lists them")
-    calls = [step.call for message in turn.messages for step in message if step.call]
-    if policy.engine == "v1" and any(call.tool == "subagent" for call in calls):
-        raise script.ScriptError("a sub-agent needs engine v2 or v3")
+    _check(turn, policy)
     return turn
 
 
-def _facts(prompt: str, personality: Personality, store: Store, info: TurnInfo, policy: Policy) -> dict[str, str]:
+def _check(turn: script.Turn, policy: Permission) -> None:
+    """Whether this engine can play the turn here. Raises script.ScriptError."""
+    known = {**faults.TABLE, **(misbehaviour.TABLE if policy.interactive else {})}
+    for step in turn.steps():
+        tool = step.call.tool if step.call else ""
+        if step.kind == "fault" and step.text not in known:
+            raise script.ScriptError(f"unknown fault {step.text!r}: `kiro-cli standin --help` lists them")
+        if policy.engine == "v1" and tool == "subagent":
+            raise script.ScriptError("a sub-agent needs engine v2 or v3")
+        acp_only = step.kind in ("plan", "spawn") or tool == "question" or (step.call is not None and step.call.asked)
+        if acp_only and not policy.interactive:
+            raise script.ScriptError("questions, plans, spawned sessions and `ask` need `kiro-cli acp`")
+        if tool == "question" and policy.engine != "v3":
+            raise script.ScriptError("a question needs engine v3")
+        if step.kind == "spawn" and policy.engine != "v2":
+            raise script.ScriptError("a spawned session needs engine v2")
+        if step.kind == "fault" and step.text == "rewind" and policy.interactive:
+            raise script.ScriptError("over ACP a rewind is a command: /rewind")
+
+
+def facts(prompt: str, personality: Personality, store: Store, info: TurnInfo, policy: Permission) -> dict[str, str]:
     """Answers of the directives `echo` and `about`."""
     data = prompt.encode("utf-8", "surrogateescape")
     digest = hashlib.sha256(data).hexdigest()
@@ -181,14 +195,14 @@ def _output(engine: str, stream: bool, personality: Personality, store: Store) -
     return V1Text(personality) if engine == "v1" else RawText(engine)
 
 
-def _trust(arguments: ChatArguments, agent: Json, engine: str, cwd: str) -> Policy:
+def _trust(arguments: Arguments, agent: Json, engine: str, cwd: str) -> Policy:
     named = arguments.values.get("trust-tools")
     trusted = None if named is None else tuple(name.strip() for name in named.split(",") if name.strip())
     allowed = tuple(str(name) for name in agent.get("allowedTools") or ())
     return Policy(engine, arguments.has("trust-all-tools"), trusted, allowed, cwd)
 
 
-def _model(arguments: ChatArguments, agent: Json, personality: Personality, engine: str) -> str:
+def _model(arguments: Arguments, agent: Json, personality: Personality, engine: str) -> str:
     """The model's name; what v2 could not set is said on stderr and the run goes on (facts/kiro-cli.md 5.8,
     facts/kiro-stores.md A.8)."""
     asked = arguments.values.get("model", "")
@@ -198,11 +212,11 @@ def _model(arguments: ChatArguments, agent: Json, personality: Personality, engi
     effort = arguments.values.get("effort")
     if effort and engine == "v2":
         console.err(f"[warn] failed to set effort '{effort}': model does not support additional fields\n")
-    return asked or str(agent.get("model") or "") or _setting("chat.defaultModel") or "auto"
+    return asked or str(agent.get("model") or "") or setting("chat.defaultModel") or "auto"
 
 
 def _prepared(
-    arguments: ChatArguments, personality: Personality, engine: str, prompt: str, stream: bool
+    arguments: Arguments, personality: Personality, engine: str, prompt: str, stream: bool
 ) -> Callable[[], int]:
     """Everything up to the turn; the turn itself as a function, for the launcher to run in its worker."""
     cwd = os.getcwd()
@@ -222,7 +236,7 @@ def _prepared(
         policy = _trust(arguments, agent, engine, cwd)
         info = TurnInfo(prompt, cwd, agent_name, model)
         try:
-            turn = _plan(prompt, _facts(prompt, personality, store, info, policy), policy)
+            turn = plan(prompt, facts(prompt, personality, store, info, policy), policy)
         except script.ScriptError as error:
             store.close()
             return _failed(Failure("script", f"stand-in: {error}", stage="standin"), stream)
@@ -252,7 +266,7 @@ def _early_signals(prompt: str) -> None:
             faults.ignore_signals(name)
 
 
-def run(arguments: ChatArguments, personality: Personality) -> int:
+def run(arguments: Arguments, personality: Personality) -> int:
     """A headless run; its exit code."""
     stream = arguments.values.get("output-format") == "stream-json"
     engine = choose_engine(arguments, personality)
@@ -273,7 +287,7 @@ def run(arguments: ChatArguments, personality: Personality) -> int:
 
 
 def _checked(
-    arguments: ChatArguments, personality: Personality, engine: str, stream: bool
+    arguments: Arguments, personality: Personality, engine: str, stream: bool
 ) -> tuple[str, Callable[[], int]]:
     """The prompt and the run behind all checks. Raises Refused, faults.RunFailed, faults.RunEnds."""
     if not stream and not arguments.has("no-interactive"):

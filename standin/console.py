@@ -1,20 +1,25 @@
 """The two output streams as bytes, written at once and completely.
 
-Invariant: nothing is buffered, so what was written has left the process when it is killed.
+Invariant: nothing is buffered, so what was written has left the process when it is killed; writes of two threads do
+not mix.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import Any
+
+_lock = threading.Lock()
 
 
 def _write(descriptor: int, data: bytes) -> None:
     """All of `data`, however often the pipe takes only a part."""
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    with _lock:
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def _bytes(text: str) -> bytes:
@@ -24,6 +29,11 @@ def _bytes(text: str) -> bytes:
 def out(text: str) -> None:
     """Text to stdout as it stands."""
     _write(1, _bytes(text))
+
+
+def raw(data: bytes) -> None:
+    """Bytes to stdout as they stand."""
+    _write(1, data)
 
 
 def err(text: str) -> None:

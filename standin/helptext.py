@@ -1,6 +1,6 @@
 """Help texts in the shape of the real program's parser.
 
-Invariant: built from `options.chat_options`, never written by hand per release; layout as in facts/kiro-stores.md
+Invariant: built from the tables of `options`, never written by hand per release; layout as in facts/kiro-stores.md
 D.1: the usage names the inner binary, value blocks stand under `Possible values:` or in `[possible values: ...]`, and
 the line before `[default: ...]` or `[possible values: ...]` holds ten blanks.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 
-from standin.options import Option, chat_options
+from standin.options import Option, acp_options, chat_options
 from standin.personality import Personality
 
 INDENT = " " * 10
@@ -66,16 +66,30 @@ def chat_help(personality: Personality) -> str:
         "",
         "Options:",
     ]
-    for option in chat_options(personality):
-        lines += _entry(option)
+    return _with_options(lines, chat_options(personality))
+
+
+def _with_options(lines: list[str], options: list[Option]) -> str:
+    """The whole text: what stands before the options, and the options."""
+    for option in options:
+        lines = [*lines, *_entry(option)]
     return "\n".join([*lines, "  -h, --help", f"{INDENT}Print help (see a summary with '-h')"]) + "\n"
+
+
+def acp_help(personality: Personality) -> str:
+    """`kiro-cli acp --help` of this release: the layout of `chat --help` [L]."""
+    usage = "Usage: kiro-cli-chat acp [OPTIONS]"
+    return _with_options(
+        ["Stand-in for Kiro as an ACP agent (not Kiro)", "", usage, "", "Options:"], acp_options(personality)
+    )
 
 
 def root_help() -> str:
     """`kiro-cli --help`."""
     return (
         "A stand-in for kiro-cli: it is not Kiro\n\nUsage: kiro-cli [OPTIONS] [COMMAND]\n\nCommands:\n"
-        "  chat      Run a prompt\n  whoami    Show who is logged in\n  login     Mark the stand-in as logged in\n"
+        "  chat      Run a prompt\n  acp       Be an ACP agent on stdin and stdout\n"
+        "  whoami    Show who is logged in\n  login     Mark the stand-in as logged in\n"
         "  logout    Mark the stand-in as logged out\n  settings  Read and write settings\n"
         "  standin   How to drive this stand-in: `kiro-cli standin --help`\n\n"
         "Options:\n  -h, --help     Print help\n  -V, --version  Print version\n"

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from standin import console, store_v1, store_v2, store_v3
-from standin.arguments import ChatArguments
+from standin.arguments import Arguments
 from standin.model import Json, iso_millis
 from standin.personality import Personality
 
@@ -33,7 +33,7 @@ def _sessions(engine: str) -> list[Json]:
     return listed
 
 
-def list_sessions(arguments: ChatArguments, personality: Personality, engine: str) -> int:
+def list_sessions(arguments: Arguments, personality: Personality, engine: str) -> int:
     """`--list-sessions`, of this folder or with `--all-cwds` of all."""
     folders: dict[str, list[Json]] = {} if arguments.has("all-cwds") else {os.getcwd(): []}
     for session in sorted(_sessions(engine), key=lambda one: str(one["updated_at"]), reverse=True):
@@ -54,7 +54,7 @@ def list_sessions(arguments: ChatArguments, personality: Personality, engine: st
     return 0
 
 
-def list_models(arguments: ChatArguments) -> int:
+def list_models(arguments: Arguments) -> int:
     """`--list-models`."""
     form = arguments.values.get("format", "plain")
     names = ("model_name", "model_id", "description", "context_window_tokens", "rate_multiplier", "rate_unit")
@@ -71,7 +71,7 @@ def list_models(arguments: ChatArguments) -> int:
     return 0
 
 
-def delete_session(arguments: ChatArguments, engine: str) -> int:
+def delete_session(arguments: Arguments, engine: str) -> int:
     """`--delete-session`: from one store or all (facts/kiro-cli.md 5.1); an unknown id fails ([L])."""
     wanted = arguments.values["delete-session"]
     source = arguments.values.get("session-source")

@@ -45,12 +45,14 @@ def iso_micros() -> str:
 
 @dataclass
 class Call:
-    """One tool call of a model message. `tool` is shell, read, write or subagent; `args` are the script's own."""
+    """One tool call of a model message. `tool` is shell, read, write, subagent or question; `args` are the script's
+    own; an `asked` one needs the user's word whatever is trusted."""
 
     tool: str
     args: Json
     purpose: str | None = None
     id: str = field(default_factory=new_tool_id)
+    asked: bool = False
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The options of `kiro-cli chat`, each with the release it first appears in.
+"""The options of `kiro-cli chat` and `kiro-cli acp`, each with the release it first appears in.
 
 Invariant: the help text and the parser both come from this one table (facts/kiro-stores.md D.1, facts/kiro-cli.md
 5.1). The wording is ours; flags, value names and value lists are the real program's. A first release that lies
@@ -25,6 +25,7 @@ class Option:
     since: tuple[int, int, int] = (0, 0, 0)
     aliases: tuple[str, ...] = ()
     hidden_aliases: tuple[str, ...] = ()
+    hidden_values: tuple[str, ...] = ()
     repeats: bool = False
 
     @property
@@ -120,4 +121,31 @@ def chat_options(personality: Personality) -> list[Option]:
     if personality.version == (2, 28, 0):  # there -v stands before -w (facts/kiro-stores.md D.1)
         table.remove(_VERBOSE)
         table.insert([option.name for option in table].index("wrap"), _VERBOSE)
+    return [option for option in table if personality.version >= option.since]
+
+
+def acp_options(personality: Personality) -> list[Option]:
+    """The options of `acp` in this release (facts/kiro-cli.md 6.1; no help text of it was recorded, so their order
+    and first releases are [L] unless the personality names a source). `kas` was understood up to 2.19.1 (recordings),
+    whatever the help says."""
+    engines = personality.acp_engine_values
+    table = [
+        Option("agent", "Agent to use", value="AGENT"),
+        Option("model", "Model to use", value="MODEL"),
+        Option("effort", "Effort to begin with (low, medium, high, xhigh, max)", value="EFFORT", since=(2, 6, 0)),
+        Option("trust-all-tools", "Let the model use every tool without asking", short="a"),
+        Option("trust-tools", "Let the model use only these tools without asking", value="TOOL_NAMES"),
+        Option(
+            "agent-engine",
+            "Engine to use",
+            value="ENGINE",
+            values=_bare(*engines),
+            since=(2, 3, 0),
+            hidden_values=("kas", "rust"),
+        ),
+        _VERBOSE,
+    ]
+    if personality.answers_for_itself:
+        method = "Who answers v3's questions for an access token: with `cli` the program itself"
+        table.insert(-1, Option("auth-method", method, value="AUTH_METHOD", values=_bare("cli")))
     return [option for option in table if personality.version >= option.since]

@@ -91,6 +91,70 @@ class Personality:
         return self.version >= (2, 4, 0)
 
     @property
+    def acp_engine_values(self) -> tuple[str, ...]:
+        """Values of `acp --agent-engine`, in the order of facts/kiro-cli.md 6.1; as for chat there is none before
+        2.3."""
+        return () if self.version < (2, 3, 0) else ("v1", "v2", "v3")
+
+    @property
+    def answers_for_itself(self) -> bool:
+        """Whether `acp` has `--auth-method` (facts/kiro-cli.md 6.1; no run up to 2.19.1 used it, facts/kiro-wire.md
+        9: the first release is [L])."""
+        return self.version >= (2, 20, 0)
+
+    @property
+    def acp_auth_capability(self) -> bool:
+        """Whether v2's initialize result has `auth` (facts/kiro-wire.md 1)."""
+        return self.version >= (2, 5, 0)
+
+    @property
+    def names_tools(self) -> bool:
+        """Whether v2's tool_call has `_meta.kiro.toolName` (facts/kiro-wire.md 4)."""
+        return self.version >= (2, 11, 0)
+
+    @property
+    def metadata_per_model_call(self) -> bool:
+        """Whether v2 sends a metadata after each model call (facts/kiro-wire.md 3)."""
+        return self.version >= (2, 16, 0)
+
+    @property
+    def loop_fields(self) -> bool:
+        """Whether v2's sub-agent list has loop fields and model changes name the context's size (facts/kiro-wire.md
+        6, 7)."""
+        return self.version >= (2, 18, 0)
+
+    @property
+    def saves_model(self) -> bool:
+        """Whether `/model` outlives the session (facts/kiro-wire.md 6)."""
+        return (2, 6, 1) <= self.version < (2, 15, 0)
+
+    @property
+    def model_count(self) -> int:
+        """How many models v2 lists (facts/kiro-wire.md 2)."""
+        steps = (((2, 14, 1), 19), ((2, 12, 0), 18), ((2, 9, 0), 15), ((2, 5, 0), 14), ((2, 3, 0), 13))
+        return next((count for since, count in steps if self.version >= since), 12)
+
+    @property
+    def marks_replay(self) -> bool:
+        """Whether v3 marks what it replays and tells of workflows (facts/kiro-wire.md 10, 16)."""
+        return self.version >= (2, 16, 0)
+
+    @property
+    def message_ids_on_chunks(self) -> bool:
+        """Whether v3's chunks carry `replayId` (facts/kiro-wire.md 11)."""
+        return self.version >= (2, 16, 2)
+
+    @property
+    def message_ids_on_turns(self) -> bool:
+        """Whether v3's turn_start and turn_end carry `messageId` (facts/kiro-wire.md 11)."""
+        return self.version >= (2, 19, 0)
+
+    @property
+    def names_resources(self) -> bool:
+        """Whether v3's modes carry `resource` (in every recording from 2.19.0 on, in none before)."""
+        return self.version >= (2, 19, 0)
+
+    @property
     def ancestor_rows(self) -> bool:
         """Whether v1 rows keep the open-source ancestor's `orig_args` and chunk times (facts/kiro-cli.md 14,
         facts/kiro-stores.md C: gone from Kiro's own rows of 2.1x)."""

@@ -44,14 +44,23 @@ def settings_file() -> Path:
     return Path(override) if override else kiro_home() / "settings" / "cli.json"
 
 
-def agent_files(name: str) -> list[Path]:
-    """Where an agent of that name may stand, the folder's own first (facts/kiro-cli.md 8.1)."""
-    return [Path.cwd() / ".kiro" / "agents" / f"{name}.json", kiro_home() / "agents" / f"{name}.json"]
+def agent_folders(folder: str = "") -> list[Path]:
+    """Where agents of a working folder (this one without a name) may stand, its own first (facts/kiro-cli.md 8.1)."""
+    return [_working(folder) / ".kiro" / "agents", kiro_home() / "agents"]
 
 
-def mcp_files() -> list[Path]:
+def agent_files(name: str, folder: str = "") -> list[Path]:
+    """Where an agent of that name may stand, the folder's own first."""
+    return [place / f"{name}.json" for place in agent_folders(folder)]
+
+
+def mcp_files(folder: str = "") -> list[Path]:
     """The MCP server lists: workspace, then global (facts/kiro-cli.md 8.2)."""
-    return [Path.cwd() / ".kiro" / "settings" / "mcp.json", kiro_home() / "settings" / "mcp.json"]
+    return [_working(folder) / ".kiro" / "settings" / "mcp.json", kiro_home() / "settings" / "mcp.json"]
+
+
+def _working(folder: str) -> Path:
+    return Path(folder) if folder else Path.cwd()
 
 
 def logged_out_mark() -> Path:

@@ -16,6 +16,21 @@ from standin.personality import Personality, current
 COMMANDS = ("chat", "whoami", "settings", "login", "logout", "acp", "standin")
 
 
+#: The environment the stand-in listens to, besides the real program's own.
+KNOBS = {
+    "KIRO_STANDIN_VERSION": "the release played: 1.28, 2.5, 2.19, 2.28 (default), 3.0 or three numbers",
+    "KIRO_STANDIN_START_DELAY": "seconds before `chat` or `acp` does anything",
+    "KIRO_STANDIN_TOKEN_DELAY": "seconds after each piece of text, whatever the script says",
+    "KIRO_STANDIN_LOGGED_OUT": "1, error, device or browser; methods: `acp` of v2 lists a way to log in",
+    "KIRO_STANDIN_FAULT": "NAME ARGUMENT: a fault from the start, see below",
+    "KIRO_STANDIN_SCRIPT": "the script file",
+    "KIRO_STANDIN_COUNTER": "where the script's next turn is kept",
+    "KIRO_STANDIN_JOURNAL": "wal: the database is in that mode",
+    "KIRO_STANDIN_LEGACY_TABLE": "1: v1 writes the older table `conversations`",
+    "KIRO_STANDIN_LOG": "a file that gets one JSON line per start",
+}
+
+
 def _split(argv: list[str]) -> tuple[str, list[str]]:
     """Command and its arguments. Flags before the command go to it (`kiro-cli --v3 chat`, facts/kiro-stores.md D.2);
     without a command it is `chat`."""
@@ -58,12 +73,21 @@ def _chat(rest: list[str], personality: Personality) -> int:
 def _driving_help() -> str:
     """How to drive the stand-in: the script module's own text and the table of faults."""
     from standin import faults, script
+    from standin.acp import misbehaviour
 
-    lines = [f"  {name:<22} {what}  [{where}]" for name, (what, where) in faults.TABLE.items()]
-    return f"{script.__doc__}\nFaults (name, what happens, section of the facts):\n\n" + "\n".join(lines) + "\n"
+    tables = {
+        "Faults (name, what happens, section of the facts)": faults.TABLE,
+        "Over ACP besides": misbehaviour.TABLE,
+        "Over ACP at a method, in KIRO_STANDIN_FAULT only": misbehaviour.AT,
+    }
+    text = f"{script.__doc__}\nEnvironment:\n\n" + "".join(f"  {name:<25} {what}\n" for name, what in KNOBS.items())
+    for title, table in tables.items():
+        lines = [f"  {name:<22} {what}  [{where}]" for name, (what, where) in table.items()]
+        text += f"\n{title}:\n\n" + "\n".join(lines) + "\n"
+    return text
 
 
-def _other(command: str, rest: list[str]) -> int:
+def _other(command: str, rest: list[str], personality: Personality) -> int:
     """Every command but `chat`."""
     from standin import console, login
 
@@ -80,8 +104,27 @@ def _other(command: str, rest: list[str]) -> int:
     if command == "standin":
         console.out(_driving_help())
         return 0
-    console.err("error: `kiro-cli acp` is not in this stand-in yet: use `kiro-cli chat --no-interactive`\n")
-    return 1
+    return _acp(rest, personality)
+
+
+def _acp(rest: list[str], personality: Personality) -> int:
+    """`acp`: help or the agent."""
+    from standin import arguments, console
+
+    try:
+        parsed = arguments.parse_acp(rest, personality)
+    except arguments.UsageError as error:
+        console.err(str(error))
+        return 2
+    if parsed.help:
+        from standin.helptext import acp_help
+
+        console.out(acp_help(personality))
+        return 0
+    time.sleep(float(os.environ.get("KIRO_STANDIN_START_DELAY") or 0))
+    from standin.acp import entry
+
+    return entry.run(parsed, personality)
 
 
 def main(argv: list[str]) -> int:
@@ -109,4 +152,4 @@ def _run(argv: list[str], personality: Personality) -> int:
 
         sys.stdout.write(root_help())
         return 0
-    return _chat(rest, personality) if command == "chat" else _other(command, rest)
+    return _chat(rest, personality) if command == "chat" else _other(command, rest, personality)

@@ -9,7 +9,11 @@ list of steps:
     {"text": "...", "chunks": 3, "delay": 0.1}      say it (chunks and delay may be missing)
     {"thought": "..."}                              think it
     {"tool": "shell", "args": {"command": "ls"}}    also read {path}, write {path, text}, or any engine's tool name
-    {"subagent": {"name": "probe", "prompt": "...", "text": "..."}}   v2 and v3
+    {"subagent": {"name": "probe", "prompt": "...", "text": "..."}}   v2 and v3; over ACP also "command": what it runs
+    {"tool": ..., "ask": true}                      over ACP: the user is asked, whatever is trusted
+    {"question": "...", "options": ["...", "..."]}  over ACP, v3: a question to the user
+    {"plan": ["...", "..."]}                        over ACP: a plan with these steps
+    {"spawn": "probe", "prompt": "!standin ..."}    over ACP, v2: a session that runs beside this one
     {"sleep": 0.5}                                  the model is silent
     {"fault": "half-line", "arg": "2"}              see `faults.TABLE`
 
@@ -31,6 +35,11 @@ another file), so that consecutive processes go on. A run past the last turn fai
     !standin sleep S                the model is silent for S seconds
     !standin tool-sleep S           the shell tool runs `sleep S`
     !standin subagent NAME WORDS    a sub-agent answers WORDS (v2, v3)
+    !standin ask shell COMMAND      ACP: as `tool`, but the user is asked whatever is trusted
+    !standin question WORDS | A | B ACP, v3: a question to the user with the answers A and B
+    !standin plan A | B | C         ACP: a plan; its first step runs
+    !standin subagent-runs NAME COMMAND   ACP: a sub-agent that runs a command, asking where it has to
+    !standin spawn NAME DIRECTIVE   ACP, v2: a session beside this one that follows DIRECTIVE
     !standin echo                   answer `bytes=N chars=N lines=N sha256=HEX` of the prompt
     !standin about                  answer `version= engine= session= turns= agent= model= trust= cwd=`
     !standin fault NAME [ARGUMENT]  misbehave, see `kiro-cli standin --help`
@@ -62,8 +71,8 @@ class ScriptError(Exception):
 
 @dataclass
 class Step:
-    """One thing the model does. `kind` is text, thought, tool, subagent, sleep or fault; `value` its text, call or
-    seconds."""
+    """One thing the model does. `kind` is text, thought, tool, subagent, sleep, plan, spawn or fault; the other fields
+    are its text, call, seconds and so on."""
 
     kind: str
     text: str = ""
@@ -81,11 +90,11 @@ class Turn:
     messages: Iterator[list[Step]] | list[list[Step]]
     outcomes: list[tuple[Call, Any]] = field(default_factory=list)
 
-    def faults(self) -> list[Step]:
-        """The faults of a turn that is known beforehand."""
+    def steps(self) -> list[Step]:
+        """The steps of a turn that is known beforehand."""
         if not isinstance(self.messages, list):
             return []
-        return [step for message in self.messages for step in message if step.kind == "fault"]
+        return [step for message in self.messages for step in message]
 
 
 def _unescape(text: str) -> str:
@@ -114,6 +123,7 @@ def _subagent(spec: Json) -> Call:
         "name": str(spec.get("name", "helper")),
         "prompt": str(spec.get("prompt", "")),
         "text": str(spec.get("text", "done")),
+        **({"command": str(spec["command"])} if "command" in spec else {}),
     }
     return Call("subagent", args, f"Launch a sub-agent named {args['name']}")
 
@@ -125,14 +135,30 @@ def _step(spec: Json) -> Step:
     if "thought" in spec:
         return Step("thought", str(spec["thought"]))
     if "tool" in spec:
-        return Step("tool", call=tool_call(str(spec["tool"]), dict(spec.get("args", {})), spec.get("purpose")))
+        call = tool_call(str(spec["tool"]), dict(spec.get("args", {})), spec.get("purpose"))
+        call.asked = bool(spec.get("ask"))
+        return Step("tool", call=call)
+    if "question" in spec:
+        return _question(str(spec["question"]), list(spec.get("options", [])))
+    if "plan" in spec:
+        return Step("plan", "\n".join(str(step) for step in spec["plan"]))
+    if "spawn" in spec:
+        return Step("spawn", str(spec["spawn"]), argument=str(spec.get("prompt", "")))
     if "subagent" in spec:
         return Step("subagent", call=_subagent(spec["subagent"]))
     if "sleep" in spec:
         return Step("sleep", seconds=float(spec["sleep"]))
     if "fault" in spec:
         return Step("fault", str(spec["fault"]), argument=str(spec.get("arg", "")))
-    raise ScriptError(f"a step needs one of text, thought, tool, subagent, sleep, fault; found {sorted(spec)}")
+    known = "text, thought, tool, question, plan, subagent, spawn, sleep, fault"
+    raise ScriptError(f"a step needs one of {known}; found {sorted(spec)}")
+
+
+def _question(words: str, options: list[str]) -> Step:
+    """A question to the user. Raises ScriptError without answers."""
+    if not options:
+        raise ScriptError("a question needs at least one answer")
+    return Step("tool", call=Call("question", {"question": words, "options": [str(option) for option in options]}))
 
 
 def closed(messages: list[list[Step]]) -> list[list[Step]]:
@@ -220,13 +246,21 @@ class _Directives:
 
     def _tool(self, name: str, rest: str) -> None:
         first, _, line = rest.partition(" ")
-        if name == "tool-sleep":
+        if name in ("question", "plan"):
+            words, *others = [part.strip() for part in rest.split("|")]
+            self.add(_question(words, others) if name == "question" else Step("plan", "\n".join([words, *others])))
+        elif name == "subagent-runs":
+            spec = {"name": first, "prompt": f"Run: {line}", "text": "It ran.", "command": line}
+            self.add(Step("subagent", call=_subagent(spec)))
+        elif name == "spawn":
+            self.add(Step("spawn", first, argument=PREFIX + line))
+        elif name == "tool-sleep":
             self.add(Step("tool", call=tool_call("shell", {"command": f"sleep {float(rest):g}"}, "Wait")))
         elif name == "subagent":
             self.add(
                 Step("subagent", call=_subagent({"name": first, "prompt": f"Answer: {line}", "text": _unescape(line)}))
             )
-        elif name in ("tool", "also"):
+        elif name in ("tool", "also", "ask"):
             tool = NEUTRAL.get(first, first)
             if tool == "write":
                 path, _, text = line.partition(" ")
@@ -234,7 +268,9 @@ class _Directives:
             else:
                 args = {_ARGUMENTS.get(tool, ("command",))[0]: line}
             purpose = "Run a command as asked" if tool == "shell" else None
-            self.add(Step("tool", call=tool_call(first, args, purpose)), same_message=name == "also")
+            call = tool_call(first, args, purpose)
+            call.asked = name == "ask"
+            self.add(Step("tool", call=call), same_message=name == "also")
         else:
             raise ScriptError(f"unknown directive {name!r}")
 

@@ -33,6 +33,17 @@ def _list(values: Json, as_json: bool) -> int:
     return 0
 
 
+def put(key: str, value: object) -> None:
+    """Set one value of the user's file."""
+    path = places.settings_file()
+    _write(path, {**_read(path), key: value})
+
+
+def listed() -> Json:
+    """All values of the user's file."""
+    return _read(places.settings_file())
+
+
 def settings(rest: list[str]) -> int:
     """`settings list [-f json]`, `settings KEY`, `settings KEY VALUE`, `settings -d KEY`, each with `--workspace`."""
     path = Path.cwd() / ".kiro" / "settings" / "cli.json" if "--workspace" in rest else places.settings_file()

@@ -211,8 +211,8 @@ class V2Store(Store):
             child.close()
 
     def turn_ends(self, info: TurnInfo, stop_reason: str) -> None:
-        """Write the side file with the turn's figures (facts/kiro-wire.md 18)."""
-        last = info.said[-1]
+        """Write the side file with the turn's figures (facts/kiro-wire.md 18; a cancelled turn's are [L])."""
+        last = info.said[-1] if info.said else Said()
         now, elapsed = int(time.time()), info.elapsed_ms
         calls = sum(len(said.calls) for said in info.said)
         answer = {"id": new_id(), "role": "assistant", "content": [_text(last.text)], "meta": {"timestamp": now}}
@@ -224,10 +224,10 @@ class V2Store(Store):
                 "result": {"Ok": answer},
                 "message_ids": self.message_ids,
                 "total_request_count": len(info.said),
-                "number_of_cycles": len(info.said) - 1,
+                "number_of_cycles": max(len(info.said) - 1, 0),
                 "builtin_tool_uses": calls,
                 "turn_duration": {"secs": elapsed // 1000, "nanos": elapsed % 1000 * 1_000_000},
-                "end_reason": "UserTurnEnd",
+                "end_reason": "Cancelled" if stop_reason == "cancelled" else "UserTurnEnd",
                 "end_timestamp": iso_micros(),
                 "input_token_count": 0,
                 "output_token_count": 0,
@@ -284,7 +284,15 @@ class V2Store(Store):
         self._write_side()
 
 
-def _sides() -> list[Json]:
+def copy(store: V2Store, session_id: str, lines: list[Json]) -> None:
+    """A rewound session: some of the lines under a new id, the parent unchanged (facts/kiro-wire.md 18)."""
+    side = json.loads(json.dumps(store.side))
+    side.update(session_id=session_id, parent_session_id=store.session_id, session_created_reason="rewind")
+    append(store.folder / f"{session_id}.jsonl", lines)
+    replace_file(store.folder / f"{session_id}.json", json.dumps(side, ensure_ascii=False, indent=2))
+
+
+def sides() -> list[Json]:
     """All readable side files, newest first."""
     sides = []
     for path in places.v2_sessions().glob("*.json"):
@@ -295,12 +303,12 @@ def _sides() -> list[Json]:
 
 def latest(cwd: str) -> Json | None:
     """The side file of the folder's newest session that is no sub-agent's (facts/kiro-stores.md C)."""
-    return next((side for side in _sides() if side["cwd"] == cwd and "parent_session_id" not in side), None)
+    return next((side for side in sides() if side["cwd"] == cwd and "parent_session_id" not in side), None)
 
 
 def find(session_id: str) -> Json | None:
     """The side file of that session."""
-    return next((side for side in _sides() if side["session_id"] == session_id), None)
+    return next((side for side in sides() if side["session_id"] == session_id), None)
 
 
 def delete(session_id: str) -> bool:
@@ -323,6 +331,6 @@ def listing() -> list[Json]:
             "updated_at": side["updated_at"],
             "messageCount": len(side["session_state"]["conversation_metadata"]["user_turn_metadatas"]) * 2,
         }
-        for side in _sides()
+        for side in sides()
         if "parent_session_id" not in side
     ]

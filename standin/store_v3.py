@@ -20,7 +20,7 @@ from standin.model import Call, Json, Outcome, Said, Store, TurnInfo, iso_millis
 from standin.tool_shapes import NAMES, V3_KINDS, V3_TITLES, arguments, v3_output, v3_success
 
 _META = {"_meta": {"kiro": {"agentMode": "vibe"}}}
-_OPTIONS = [  # facts/kiro-stores.md B.7
+OPTIONS = [  # facts/kiro-stores.md B.7
     {"optionId": "accept", "name": "Allow", "kind": "allow_once"},
     {"optionId": "always-accept", "name": "Always allow", "kind": "allow_always"},
     {"optionId": "reject", "name": "Deny", "kind": "reject_once"},
@@ -83,6 +83,7 @@ class V3Store(Store):
         self.execution: Json = {}
         self.current: Said | None = None
         self.ruled = False
+        self.launcher_answers = True
 
     @staticmethod
     def _new_session(session_id: str, cwd: str, model: str) -> Json:
@@ -155,22 +156,29 @@ class V3Store(Store):
 
     def tool_begins(self, call: Call) -> None:
         """A trusted call is allowed by the launcher with `always-accept`, which rules for the session (A.9 row 5)."""
-        if call.tool in ("shell", "write") and not self.ruled:
+        if self.launcher_answers and call.tool in ("shell", "write") and not self.ruled:
             self.ruled = True
             self._approval(call, "always-accept")
 
     def _approval(self, call: Call, option: str) -> None:
-        """Question and answer; both carry the call's id as executionId (B.6)."""
+        """Question and answer of the launcher."""
         question = str(call.args.get("command", call.args.get("path", call.tool)))
-        asked = {"interactionType": "tool_approval", "toolCallId": call.id, "question": question, "options": _OPTIONS}
-        own = {"executionId": call.id}
-        self.append(row(f"{call.id}-pending", {"type": "pending_interaction", **asked, **own}))
-        answer = {"toolCallId": call.id, "outcome": "selected", "selectedOption": option}
-        self.append(row(f"{call.id}-resolved", {"type": "interaction_resolved", **answer, **own}))
+        self.asked(call.id, {"interactionType": "tool_approval", "question": question, "options": OPTIONS})
+        self.answered(call.id, {"outcome": "selected", "selectedOption": option})
+
+    def asked(self, call_id: str, question: Json) -> None:
+        """A question to the user; like its answer it carries the call's id as executionId (B.6)."""
+        own = {"toolCallId": call_id, **question, "executionId": call_id}
+        self.append(row(f"{call_id}-pending", {"type": "pending_interaction", **own}))
+
+    def answered(self, call_id: str, answer: Json) -> None:
+        """What the user answered."""
+        own = {"toolCallId": call_id, **answer, "executionId": call_id}
+        self.append(row(f"{call_id}-resolved", {"type": "interaction_resolved", **own}))
 
     def tool_ends(self, info: TurnInfo, call: Call, outcome: Outcome) -> None:
         """Call and result together; a sub-agent's own rows stand in its file (B.8)."""
-        if outcome.status == "denied":
+        if outcome.status == "denied" and self.launcher_answers:
             self._approval(call, "reject")
         if outcome.agent:
             self._sub_agent(info, call, outcome)
@@ -195,7 +203,7 @@ class V3Store(Store):
 
     def turn_ends(self, info: TurnInfo, stop_reason: str) -> None:
         """The closing batch, then the system prompt after the first turn (B.6)."""
-        self._close_turn(info, stop_reason, "success")
+        self._close_turn(info, stop_reason, "aborted" if stop_reason == "cancelled" else "success")
         if self.fresh:
             self.fresh = False
             prompt = "You are the stand-in for Kiro CLI; no model reads this."
@@ -301,6 +309,11 @@ def delete(session_id: str) -> bool:
         return False
     shutil.rmtree(folder)
     return True
+
+
+def sessions() -> list[Json]:
+    """All readable `session.json`, newest first."""
+    return [session for _, session in _folders()]
 
 
 def listing() -> list[Json]:

@@ -53,7 +53,7 @@ def _options(model: str) -> Json:
     }
 
 
-def _commands() -> Json:
+def commands_update() -> Json:
     """`available_commands_update` (A.4)."""
     more = {
         "contextQuery": "global:standin",
@@ -110,7 +110,7 @@ class V3Stream(Listener):
     def begin(self, info: TurnInfo) -> None:
         """Everything up to `turn_start`; from 2.27 on the first two change places (A.5)."""
         event("runStarted", {"payloadSchema": "acp", "acpProtocolVersion": 1, "engine": "v3"})
-        first = [_options(info.model), _commands()]
+        first = [_options(info.model), commands_update()]
         for update in reversed(first) if self.personality.reports_focus_status else first:
             self._update(update)
         self._usage(0.9, breakdown=True)

@@ -17,12 +17,19 @@ NAMES = {
     "v2": {"shell": "shell", "read": "read", "write": "write", "subagent": "subagent"},
     "v3": {"shell": "execute_bash", "read": "read_file", "write": "fs_write", "subagent": "invoke_sub_agent"},
 }
+NAMES["v3"]["question"] = "user_input"  # facts/kiro-wire.md 13
 #: Any engine's name, for scripts, trust lists and agent files (aliases: facts/kiro-cli.md 4.1).
 NEUTRAL = {name: tool for names in NAMES.values() for tool, name in names.items()} | {
     tool: tool for tool in NAMES["v1"]
 }
-V3_KINDS = {"shell": "execute", "read": "read", "write": "edit", "subagent": "other"}
-V3_TITLES = {"shell": "Run Command", "read": "Read File", "write": "Write File", "subagent": "Invoke Sub-agent"}
+V3_KINDS = {"shell": "execute", "read": "read", "write": "edit", "subagent": "other", "question": "other"}
+V3_TITLES = {
+    "shell": "Run Command",
+    "read": "Read File",
+    "write": "Write File",
+    "subagent": "Invoke Sub-agent",
+    "question": "Ask User",
+}
 
 
 def absolute(path: str) -> str:
@@ -38,6 +45,8 @@ def arguments(engine: str, call: Call) -> Json:
         return {"command": args["command"], **by_engine.get(engine, {}), **_purpose(engine, call)}
     if call.tool == "subagent":
         return _subagent_arguments(engine, call)
+    if call.tool == "question":
+        return {"question": args["question"], "options": args["options"]}
     path = absolute(str(args["path"]))
     if call.tool == "read":
         if engine == "v3":

@@ -9,18 +9,35 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from standin.model import Call, Outcome
 from standin.tool_shapes import NAMES, NEUTRAL, absolute
 
 READ_LIMIT = 200_000
+#: How long a running command may not notice that it is to stop, in seconds.
+STOP_SECONDS = 0.02
 
 
-@dataclass(frozen=True)
+class Permission(Protocol):
+    """Who may run what. `interactive`: somebody can be asked."""
+
+    engine: str
+    cwd: str
+    trust_all: bool
+    trusted: tuple[str, ...] | None
+    interactive: bool
+
+    def allows(self, call: Call) -> bool:
+        """Whether the call may run, or may be asked about."""
+
+
+@dataclass
 class Policy:
     """Who may run without being asked. `trusted` is None without `--trust-tools`; `allowed` comes from the agent
     file."""
@@ -30,6 +47,7 @@ class Policy:
     trusted: tuple[str, ...] | None
     allowed: tuple[str, ...]
     cwd: str
+    interactive: bool = False
 
     def allows(self, call: Call) -> bool:
         """Whether the call may run. Headless nobody can be asked (facts/kiro-cli.md 5.5).
@@ -65,22 +83,28 @@ def validate(call: Call, cwd: str) -> str:
     return ""
 
 
-def run(call: Call, on_output: Callable[[str], None]) -> Outcome:
+class Stopped(Exception):
+    """A command was killed because it was to stop."""
+
+
+def run(
+    call: Call, on_output: Callable[[str], None], cwd: str | None = None, stop: threading.Event | None = None
+) -> Outcome:
     """Run a shell, read or write call; `on_output` gets a command's output while it runs. KeyboardInterrupt passes
-    through after the command was killed."""
+    through after the command was killed; once `stop` is set a running command is killed and Stopped raised."""
     began = time.monotonic()
     try:
-        outcome = _run(call, on_output)
+        outcome = _run(call, on_output, cwd, stop)
     except OSError as error:
         outcome = Outcome("error", str(error))
     outcome.seconds = time.monotonic() - began
     return outcome
 
 
-def _run(call: Call, on_output: Callable[[str], None]) -> Outcome:
+def _run(call: Call, on_output: Callable[[str], None], cwd: str | None, stop: threading.Event | None) -> Outcome:
     """The call itself. Raises OSError."""
     if call.tool == "shell":
-        return _shell(str(call.args["command"]), on_output)
+        return _shell(str(call.args["command"]), on_output, cwd, stop)
     path = Path(str(call.args["path"]))
     if call.tool == "read":
         return Outcome("ok", path.read_text("utf-8", "replace")[:READ_LIMIT])
@@ -89,13 +113,13 @@ def _run(call: Call, on_output: Callable[[str], None]) -> Outcome:
     return Outcome("ok")
 
 
-def _shell(command: str, on_output: Callable[[str], None]) -> Outcome:
+def _shell(command: str, on_output: Callable[[str], None], cwd: str | None, stop: threading.Event | None) -> Outcome:
     """A command with both streams collected."""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
     )
     try:
-        stdout, stderr = _collect(process, on_output)
+        stdout, stderr = _collect(process, on_output, stop)
         process.wait()
     except BaseException:
         process.kill()
@@ -108,15 +132,19 @@ def _shell(command: str, on_output: Callable[[str], None]) -> Outcome:
     return Outcome("ok", stdout=stdout, stderr=stderr, exit_code=process.returncode)
 
 
-def _collect(process: subprocess.Popen[bytes], on_output: Callable[[str], None]) -> tuple[str, str]:
-    """Read both pipes to their ends."""
+def _collect(
+    process: subprocess.Popen[bytes], on_output: Callable[[str], None], stop: threading.Event | None
+) -> tuple[str, str]:
+    """Read both pipes to their ends. Raises Stopped."""
     assert process.stdout is not None and process.stderr is not None
     parts: dict[int, list[bytes]] = {process.stdout.fileno(): [], process.stderr.fileno(): []}
     with selectors.DefaultSelector() as selector:
         for descriptor in parts:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
-            for key, _ in selector.select():
+            if stop is not None and stop.is_set():
+                raise Stopped
+            for key, _ in selector.select(None if stop is None else STOP_SECONDS):
                 data = os.read(key.fd, 65536)
                 if not data:
                     selector.unregister(key.fd)

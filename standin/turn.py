@@ -30,6 +30,13 @@ def pieces(text: str, count: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), max(size, 1))]
 
 
+def sub_agent(call: Call, session: str) -> Outcome:
+    """How a sub-agent of that session ends: its text under the pipeline's heading (facts/kiro-wire.md 7)."""
+    name, text = call.args["name"], call.args["text"]
+    summary = f"Pipeline completed: 1 stages finished.\n\n## {name}\n\n{text}"
+    return Outcome("ok", summary, agent={"session": session, "text": text})
+
+
 @dataclass
 class Runner:
     """Runs a turn. `output` and `store` are told everything; `stream` says whether stdout is JSON lines."""
@@ -37,7 +44,7 @@ class Runner:
     engine: str
     store: Store
     output: Listener
-    policy: tools.Policy
+    policy: tools.Permission
     stream: bool
     info: TurnInfo
     stop_reason: str = "end_turn"
@@ -73,14 +80,14 @@ class Runner:
 
     def _message(self, steps: list[Step]) -> Said:
         """One model message."""
-        said = Said()
+        said = self._begun()
         self._tell("message_begins", self.info, said)
         for step in steps:
             if step.call is not None:
-                step.call.id = PREFIXES.get((self.engine, step.call.tool), "") + step.call.id
+                self._prepare(step.call)
                 said.calls.append(step.call)
             elif step.kind == "sleep":
-                time.sleep(step.seconds)
+                self._pause(step.seconds)
             elif step.kind == "thought":
                 said.thought += step.text
                 self._tell("thought", said, step.text)
@@ -92,6 +99,18 @@ class Runner:
         self.info.said.append(said)
         self._tell("message_ends", self.info, said)
         return said
+
+    def _begun(self) -> Said:
+        """A message about to be said."""
+        return Said()
+
+    def _prepare(self, call: Call) -> None:
+        """Give the call the id its engine gives it."""
+        call.id = PREFIXES.get((self.engine, call.tool), "") + call.id
+
+    def _pause(self, seconds: float) -> None:
+        """The model is silent."""
+        time.sleep(seconds)
 
     def _say(self, said: Said, step: Step) -> None:
         """The text in pieces, each followed by its delay (KIRO_STANDIN_TOKEN_DELAY wins over the step's own)."""
@@ -107,7 +126,7 @@ class Runner:
                 if self.chunks_left == 0:
                     die()
                 if delay:
-                    time.sleep(delay)
+                    self._pause(delay)
         finally:
             said.text += step.text[:spoken]
             self.info.final_text += step.text[:spoken]
@@ -170,9 +189,7 @@ class Runner:
             return Outcome("cancelled")
         self._tell("tool_begins", call)
         if call.tool == "subagent":
-            name, text = call.args["name"], call.args["text"]
-            summary = f"Pipeline completed: 1 stages finished.\n\n## {name}\n\n{text}"
-            return Outcome("ok", summary, agent={"session": new_id(), "text": text})
+            return sub_agent(call, new_id())
         return tools.run(call, lambda text: self._tell("tool_output", call, text))
 
     def _interrupted(self) -> int:
