@@ -287,7 +287,8 @@ def test_packed_login_is_written_for_its_owner(tmp_path: Path, capsys: pytest.Ca
     assert stat.S_IMODE(output.stat().st_mode) == 0o600 and "secret" in capsys.readouterr().err
     write_login("dGV4dA==", None)
     assert capsys.readouterr().out == "dGV4dA==\n"
-    assert "auth_tarball_path" in advice("x" * 131_071, None)[-1]
+    assert "auth_tarball_path" in advice("x" * 524_001, None)[-1]
+    assert "auth_tarball_path" not in advice("x" * 524_000, None)[-1]
 
 
 def test_nothing_to_pack_is_told(account: Account) -> None:
