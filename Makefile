@@ -38,7 +38,7 @@ check: environment-dev
 	@$(python) -m mypy
 
 faults: environment-dev
-	@$(python) -m pytest tests/faults --long
+	@$(python) -m pytest -n auto --maxprocesses 4 --dist worksteal tests/faults --long
 
 bench: environment-dev
 	@$(python) -m bench $(ARGS)

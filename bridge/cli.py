@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bridge import __version__
+from bridge.diagnostics import command as diagnostics_command
 from bridge.errors import BridgeError, UsageError
 from bridge.piped_prompt import read_piped_prompt
 from bridge.provision import commands as provision_commands
 from bridge.settings import SETTINGS, Setting, Settings, load, unknown_variables
-from bridge.settings.kinds import YesNo
+from bridge.settings.kinds import FALSE_WORDS, TRUE_WORDS, YesNo
 from bridge.terminal import command as terminal_command
 
 PROGRAM = "kiro-bridge"
@@ -115,7 +116,7 @@ def build_parser() -> Parser:
             name,
             aliases=aliases,
             help=summary,
-            description=f"{summary.capitalize()}. A flag for true or false may stand alone, or as --flag=false.",
+            description=f"{summary.capitalize()}. A flag for true or false may stand alone; else --flag false.",
             usage=f"{PROGRAM} {name} [flags]",
             allow_abbrev=False,
         )
@@ -123,6 +124,7 @@ def build_parser() -> Parser:
         add_flags(command)
     provision_commands.add_commands(commands, PROGRAM)
     terminal_command.add_command(commands, PROGRAM)
+    diagnostics_command.add_command(commands, PROGRAM, add_flags)
     return parser
 
 
@@ -157,16 +159,25 @@ def split(parser: Parser, words: Sequence[str]) -> tuple[dict[str, Any], list[st
     `UsageError` for an unknown flag.
     """
     end = words.index("--") if "--" in words else len(words)
-    known, unknown = parser.parse_known_args([with_value(word) for word in words[:end]])
+    known, unknown = parser.parse_known_args(with_values(words[:end]))
     for word in unknown:
         if word.startswith("-") and word != "-":
             parser.error(f"there is no flag {word.partition('=')[0]}")
     return vars(known), unknown + list(words[end + 1 :])
 
 
-def with_value(word: str) -> str:
-    """Return a flag that may stand without a value with the value it then has: `--exit` is `--exit=true`."""
-    return f"{word}=true" if word in BARE_FLAGS else word
+def with_values(words: Sequence[str]) -> list[str]:
+    """Return the words with each flag for true or false made one with its value.
+
+    `--exit` alone becomes `--exit=true`, and `--exit` with `no` behind it `--exit=no`.
+    """
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in BARE_FLAGS and word.lower() in TRUE_WORDS | FALSE_WORDS:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return [f"{word}=true" if word in BARE_FLAGS else word for word in joined]
 
 
 BARE_FLAGS: frozenset[str] = frozenset(

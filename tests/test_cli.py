@@ -113,6 +113,7 @@ def test_flags_stand_between_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", "agent", "--port", "x", "--", "--port", "1"]) == 1
     assert "'x' (from flag --port)" in capsys.readouterr().err
     assert main(["server", "agent", "--exit", "more", "--", "--port", "x"]) == 0
+    assert main(["server", "--exit", "--", "false"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,10 @@ def test_flags_stand_between_words(capsys: pytest.CaptureFixture[str]) -> None:
         (["-p1"], "port", 1),
         (["--trust-all-tools"], "trust_all_tools", True),
         (["--trust-all-tools=false"], "trust_all_tools", False),
+        (["--trust-all-tools", "false"], "trust_all_tools", False),
+        (["--trust-all-tools", "Yes", "--report-tasks", "0", "-p", "1"], "trust_all_tools", True),
+        (["--trust-all-tools", "--report-tasks", "off"], "trust_all_tools", True),
+        (["--report-tasks", "off", "--trust-all-tools"], "report_tasks", False),
         (["--state-file", "/s", "--load-state=false"], "load_state", False),
         (["--state-file", "/s"], "save_state", True),
         (["-a", "a,b", "--allowed-hosts", "[::1]"], "allowed_hosts", ["a", "b", "[::1]"]),

@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE_ENGINE = frozenset({"core", "errors", "files", "settings"})
-BELOW_CLI = frozenset({"coder", "core", "engine", "errors", "files", "kiro", "ledger", "logs", "pidfile", "settings"})
+BELOW_CLI = frozenset(
+    {"coder", "core", "diagnostics", "engine", "errors", "files", "kiro", "ledger", "logs", "pidfile", "settings"}
+    | {"workfiles"}
+)
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "files": frozenset(),
@@ -23,16 +26,18 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "settings": frozenset({"errors"}),
     "coder": BESIDE_ENGINE,
     "core": frozenset({"errors"}),
+    "diagnostics": BESIDE_ENGINE | {"coder", "kiro"},
     "kiro": BESIDE_ENGINE,
     "ledger": BESIDE_ENGINE,
     "engine": BESIDE_ENGINE | {"ledger"},
     "provision": BESIDE_ENGINE | {"coder", "kiro", "pidfile"},
     "terminal": frozenset({"core", "errors", "settings"}),
+    "workfiles": frozenset({"core", "errors", "settings"}),
     "web": BELOW_CLI,
     "cli": BELOW_CLI | {"piped_prompt", "provision", "terminal", "web"},
     "__main__": frozenset({"cli"}),
 }
-MEETING_PLACES = frozenset({"bridge.web.assembly", "bridge.web.transports"})
+MEETING_PLACES = frozenset({f"bridge.web.{name}" for name in ("assembly", "session_parts", "things", "transports")})
 """The only modules above the engine that know both it and kiro-cli."""
 
 PURE = frozenset(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import SettingsError
 from bridge.settings import SETTINGS, Setting, Settings, load, unknown_variables
-from bridge.settings.kinds import Address, Choice, FilePath, Hosts, Line, Prose, Seconds, Tools, Whole, YesNo
+from bridge.settings.kinds import Address, Choice, FilePath, Folders, Hosts, Line, Prose, Seconds, Tools, Whole, YesNo
 from bridge.settings.reference import effective
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -123,7 +123,7 @@ BAD: list[tuple[str, str, str]] = [
     ("heartbeat", "1e9", "a number of seconds from 1 to 300"),
     ("engine", "v4", "it must be one of: auto, v1, v2, v3"),
     ("effort", "most", "it must be one of: low, medium, high, xhigh, max"),
-    ("transport", "acp", "acp is not in this version of the bridge; it must be one of: auto, headless"),
+    ("transport", "pipe", "it must be one of: auto, acp, headless"),
     ("type", "bogus", "invalid agent type: bogus"),
     ("log_level", "INFO", "it must be one of: debug, info, warning, error"),
     ("model", "--trust-all-tools", "it must not begin with '-'"),
@@ -405,12 +405,12 @@ def test_initial_prompt_can_be_added_with_its_origin() -> None:
 
 TEXTS: dict[type, st.SearchStrategy[str]] = {
     YesNo: st.sampled_from(["true", "no"]),
-    Whole: st.integers(10, 200).map(str),
     Seconds: st.integers(1, 300).map(str),
     Line: st.from_regex(r"\A[a-z/][a-z./ #'\"-]{0,20}\Z"),
     Prose: st.text(st.characters(blacklist_categories=["Cs"])),
     Address: st.ip_addresses().map(str),
     FilePath: st.from_regex(r"\A/[a-z #:'\"]{1,20}\Z"),
+    Folders: st.lists(st.from_regex(r"\A/[a-z #:'\"]{1,20}\Z"), max_size=3).map(",".join),
     Tools: st.lists(st.from_regex(r"\A@?[a-z/_]{1,8}\Z"), max_size=3).map(",".join),
     Hosts: st.lists(st.from_regex(r"\A[a-z.]{1,8}\Z") | st.just("[::1]"), min_size=1, max_size=3).map(",".join),
 }
@@ -420,6 +420,8 @@ def texts_for(setting: Setting) -> st.SearchStrategy[str] | None:
     """Return texts that are good values of a setting, None for one that is left out here."""
     if isinstance(setting.kind, Choice):
         return st.sampled_from(setting.kind.words)
+    if isinstance(setting.kind, Whole):
+        return st.integers(max(10, setting.kind.least), min(200, setting.kind.most)).map(str)
     left_out = {"experimental_acp", "load_state", "save_state"}
     return TEXTS.get(type(setting.kind)) if setting.in_file and setting.name not in left_out else None
 

@@ -24,6 +24,10 @@ TITLE_LENGTH = 200
 KEYS = {"y": "allow_once", "n": "reject_once", "t": "allow_always"}
 """What AgentAPI's raw keys answer, in the kinds of `bridge.core.feed.OptionKind`."""
 
+_ANSWERED = {
+    **dict.fromkeys(("allow_once", "allow_always"), "Approved"),
+    **dict.fromkeys(("reject_once", "reject_always"), "Rejected"),
+}
 _UNANSWERED = {"expired": "Nobody answered in time", "interrupted": "Not answered"}
 
 
@@ -99,9 +103,10 @@ def _approval_line(item: Item) -> str | None:
     if data.get("status") != "answered":
         return f"[{_UNANSWERED.get(str(data.get('status')), 'Not answered')}] {title}"
     chosen = next((one for one in _options(data) if one.get("id") == data.get("answer")), {})
-    word = {"allow": "Approved", "rejec": "Rejected"}.get(str(chosen.get("kind"))[:5], "Answered")
+    word = _ANSWERED.get(str(chosen.get("kind")), "Answered")
+    label = f": {_label(chosen)}" if chosen else ""
     reason = f" ({first_line(str(data['reason']), TITLE_LENGTH)})" if data.get("reason") else ""
-    return f"[{word}: {_label(chosen)}] {title}{reason}"
+    return f"[{word}{label}] {title}{reason}"
 
 
 def answer_keys(data: dict[str, Any]) -> dict[str, dict[str, Any]]:

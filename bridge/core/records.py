@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bridge.core.feed import Engine
+from bridge.core.feed import Engine, FeedEvent
 from bridge.core.items import Item
 from bridge.errors import Problem
 
@@ -38,7 +38,8 @@ class SessionOptions:
 class Session:
     """A conversation. `kiro_id` is Kiro's own id of it; `cwd` is a real path; times in seconds since the epoch.
 
-    `origin` is `kiro` for one that was begun elsewhere, in a terminal or an IDE.
+    `origin` is `kiro` for one that was begun elsewhere, in a terminal or an IDE. `last_line` is the beginning of what
+    was said last, `queued` how many prompts wait. A `deleted` session is only heard of in its last event.
     """
 
     id: str
@@ -52,6 +53,77 @@ class Session:
     archived: bool = False
     origin: Literal["bridge", "kiro"] = "bridge"
     options: SessionOptions = field(default_factory=SessionOptions)
+    last_line: str = ""
+    queued: int = 0
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class SessionChange:
+    """What is to be changed of a session; None leaves it as it is."""
+
+    title: str | None = None
+    pinned: bool | None = None
+    archived: bool | None = None
+    options: SessionOptions | None = None
+
+
+@dataclass(frozen=True)
+class QueuedPrompt:
+    """A prompt that waits for its turn."""
+
+    id: int
+    session_id: str
+    text: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The prompts of a session that wait, the next one first. `held` says in words why none is sent, if so."""
+
+    prompts: tuple[QueuedPrompt, ...] = ()
+    held: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place where the words of a search stand: in a session's title, or in an item.
+
+    In `snippet` what was found stands between U+E000 and U+E001.
+    """
+
+    session_id: str
+    title: str
+    item_id: int | None
+    turn_id: int | None
+    snippet: str
+    at: float
+
+
+@dataclass(frozen=True)
+class KiroConversation:
+    """A conversation in one of Kiro's stores. `prompts` is their number, None where that would cost too much."""
+
+    engine: Engine
+    kiro_id: str
+    cwd: str
+    title: str
+    updated_at: float
+    prompts: int | None = None
+
+
+@dataclass(frozen=True)
+class PastTurn:
+    """A prompt that Kiro recorded and what it recorded of the answer, which holds no `Ended`.
+
+    `prompt` None means that no prompt belongs to it; times are in seconds since the epoch.
+    """
+
+    prompt: str | None
+    began_at: float
+    ended_at: float
+    events: tuple[FeedEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +131,8 @@ class Turn:
     """One prompt and what came of it.
 
     `message_id` is the AgentAPI id of the prompt; the answer has the next one. `mark` is what the transport asked to
-    be remembered. `origin` is `user`, or `import` for a turn that was read from an AgentAPI state file.
+    be remembered. `origin` is `import` for a turn that was read from an AgentAPI state file or from Kiro's own store.
+    `sent` is what Kiro is given, where that is more than the prompt.
     """
 
     id: int
@@ -73,6 +146,7 @@ class Turn:
     problem: Problem | None = None
     mark: dict[str, Any] = field(default_factory=dict)
     origin: Literal["user", "initial", "import"] = "user"
+    sent: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 PROMPT_SPACE = " \t\n\r\f\v"
 """What AgentAPI strips from both ends of a prompt (facts/agentapi-contract.md 3.3)."""
 
+TITLE_LENGTH = 80
+"""Characters of a session's title: one line of a list."""
+
 
 def strip_prompt(text: str) -> str:
     """Return a prompt without white space around it; what stands inside is kept as it is."""

@@ -44,7 +44,7 @@ from bridge.core.items import (
     TurnEnded,
 )
 from bridge.core.prompts import PromptMatch
-from bridge.core.text import squeezed
+from bridge.core.text import TITLE_LENGTH, first_line, squeezed
 
 _OPEN_TOOL_BECOMES: Mapping[Outcome, str] = {
     "completed": "completed",
@@ -105,7 +105,10 @@ class TurnMachine:
             case SessionKnown():
                 return self._learn(SessionLearned(event.kiro_id, event.engine, self._session.title))
             case TitleSeen():
-                return self._learn(SessionLearned(self._session.kiro_id, self._session.engine, event.title))
+                title = first_line(event.title, TITLE_LENGTH)
+                return self._learn(
+                    SessionLearned(self._session.kiro_id, self._session.engine, title or self._session.title)
+                )
             case MessagesRemoved():
                 return []
             case Ended():

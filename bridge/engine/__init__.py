@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.engine.engine import Engine as Engine
-from bridge.engine.engine import EngineStatus as EngineStatus
-from bridge.engine.engine import Phase as Phase
 from bridge.engine.hub import Hub as Hub
+from bridge.engine.status import EngineStatus as EngineStatus
+from bridge.engine.status import Phase as Phase
+from bridge.engine.status import SessionFacts as SessionFacts

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from bridge.core.feed import Ended
+from bridge.core.feed import Ended, PromptRecorded
 from bridge.core.ports import PromptRequest, Transport
 from bridge.core.records import Session, Turn
 from bridge.core.turn import TurnMachine
+from bridge.engine.forking import as_asked
 from bridge.engine.journal import Journal
 from bridge.errors import Problem
 from bridge.ledger import Ledger
@@ -43,9 +44,12 @@ def _close(ledger: Ledger, journal: Journal, turn: Turn, session: Session, trans
     machine = TurnMachine(str(turn.id), [stored.item for stored in ledger.turn_items(turn.id)])
     changes = []
     if turn.mark:
-        request = PromptRequest(turn.prompt, session.cwd, session.kiro_id, session.engine, turn.accepted_at)
+        sent = turn.sent or turn.prompt
+        request = PromptRequest(sent, session.cwd, session.kiro_id, session.engine, turn.accepted_at, session.options)
         try:
             for event in transport.recover(request, turn.mark):
+                if isinstance(event, PromptRecorded):
+                    event = as_asked(event, turn.prompt, turn.sent)
                 changes += machine.apply(event)
         except Exception:
             log.exception("turn %d: what Kiro recorded of it could not be read", turn.id)

@@ -1,7 +1,7 @@
 """One turn, from its first event to its terminal one, on a thread of its own.
 
 Invariants: the turn ends exactly once, whatever the transport or the ledger do; what could not be written is kept and
-written before the end is.
+written before the end is; an approval is answered once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from bridge.core.feed import Ended, FeedEvent
+from bridge.core.feed import ApprovalClosed, Ended, FeedEvent, Outcome, PromptRecorded
 from bridge.core.items import Change
-from bridge.core.ports import PromptRequest, Transport
+from bridge.core.ports import ApprovalAnswer, PromptRequest, Transport
+from bridge.core.records import Turn
 from bridge.core.turn import TurnMachine
 from bridge.engine.control import Control
+from bridge.engine.doing import Watch
+from bridge.engine.forking import as_asked
 from bridge.engine.journal import Journal
 from bridge.errors import LedgerError, Problem
 
@@ -29,20 +32,24 @@ class TurnRun:
 
     `on_trouble` is told the ledger's problem while the turn cannot be written, and None when it can again. `on_end` is
     called once, after the terminal event is durable or the bridge stops. `over` is true once that event is durable and
-    before anybody is told of it.
+    before anybody is told of it. `watch` knows what goes on.
     """
 
     def __init__(
         self,
-        turn_id: int,
+        turn: Turn,
         machine: TurnMachine,
         journal: Journal,
         control: Control,
+        watch: Watch,
         on_trouble: Callable[[Problem | None], None],
         on_end: Callable[[], None],
     ) -> None:
         self.control = control
-        self._turn_id = turn_id
+        self.watch = watch
+        self.turn_id = turn.id
+        self._turn = turn
+        self._lock = threading.Lock()
         self._machine = machine
         self._journal = journal
         self._on_trouble = on_trouble
@@ -58,12 +65,38 @@ class TurnRun:
         """Return whether the terminal event is known, though perhaps not yet written."""
         return self._machine.ended is not None
 
-    def start(self, transport: Transport, request: PromptRequest) -> None:
-        """Begin the turn on its own thread."""
+    @property
+    def outcome(self) -> Outcome | None:
+        """Return how the turn ended, None while it goes on."""
+        return None if self._machine.ended is None else self._machine.ended.outcome
+
+    def prepare(self, transport: Transport, request: PromptRequest, preface: Sequence[FeedEvent] = ()) -> None:
+        """Say what `begin` is to run; `preface` comes before what Kiro says."""
         self._thread = threading.Thread(
-            target=self._main, args=(transport, request), name=f"turn-{self._turn_id}", daemon=True
+            target=self._main, args=(transport, request, preface), name=f"turn-{self.turn_id}", daemon=True
         )
+
+    def begin(self) -> None:
+        """Begin the turn on its own thread, once."""
+        assert self._thread is not None  # prepared
         self._thread.start()
+
+    def answer(self, key: str, option: str, reason: str, then: Callable[[], None]) -> bool:
+        """Write the answer to what Kiro asked under `key`, call `then`, and tell Kiro; return whether it is the first.
+
+        Raises LedgerError when it could not be written: Kiro is not told then.
+        """
+        with self._lock:
+            changes = self._machine.apply(ApprovalClosed(key, "answered", option, reason))
+            if not changes:
+                return False
+            self._note(changes)
+            self._write()
+            if self._trouble is not None:
+                raise LedgerError(self._trouble.cause, self._trouble.remedy, code=self._trouble.code)
+        then()
+        self.control.tell(ApprovalAnswer(key, option, reason))
+        return True
 
     def stop(self) -> None:
         """End the turn because the bridge stops; does not wait."""
@@ -72,18 +105,23 @@ class TurnRun:
 
     def join(self, timeout: float) -> bool:
         """Wait for the end at most `timeout` seconds; return whether it came."""
-        if self._thread is not None:
+        if self._thread is not None and self._thread.ident is not None:
             self._thread.join(timeout)
             return not self._thread.is_alive()
         return True
 
-    def _main(self, transport: Transport, request: PromptRequest) -> None:
+    def _main(self, transport: Transport, request: PromptRequest, preface: Sequence[FeedEvent]) -> None:
         try:
-            self._journal_start()
-            self._drive(transport, request)
+            if self.control.cancelled():
+                self._take_and_write([Ended("cancelled")])
+            else:
+                self._journal_start()
+                self._take_and_write(preface)
+                self._drive(transport, request)
         except Exception:
-            log.exception("turn %d: the transport failed", self._turn_id)
-            self._take([Ended("failed", _internal_problem())])
+            log.exception("turn %d: the transport failed", self.turn_id)
+            with self._lock:
+                self._take([Ended("failed", _internal_problem())])
         finally:
             self._finish()
             self.control.close()
@@ -91,12 +129,16 @@ class TurnRun:
 
     def _journal_start(self) -> None:
         try:
-            self._journal.start(self._turn_id)
+            self._journal.start(self.turn_id)
         except LedgerError as error:
             self._stumble(error)
 
     def _drive(self, transport: Transport, request: PromptRequest) -> None:
         for batch in transport.run(request, self.control):
+            self._take_and_write(batch)
+
+    def _take_and_write(self, batch: Sequence[FeedEvent]) -> None:
+        with self._lock:
             self._take(batch)
             self._write()
 
@@ -104,7 +146,13 @@ class TurnRun:
         for event in batch:
             if isinstance(event, Ended):
                 event = self._verdict(event)
-            self._unwritten += self._machine.apply(event)
+            elif isinstance(event, PromptRecorded):
+                event = as_asked(event, self._turn.prompt, self._turn.sent)
+            self._note(self._machine.apply(event))
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        self.watch.take(changes)
+        self._unwritten += changes
 
     def _verdict(self, ended: Ended) -> Ended:
         """Return how the turn really ended: a turn we stopped because it could not be written has failed."""
@@ -118,7 +166,7 @@ class TurnRun:
         if self._trouble is not None:
             return
         try:
-            self._journal.apply(self._turn_id, self._unwritten, self._written)
+            self._journal.apply(self.turn_id, self._unwritten, self._written)
         except LedgerError as error:
             self._stumble(error)
         else:
@@ -129,24 +177,26 @@ class TurnRun:
 
     def _stumble(self, error: LedgerError) -> None:
         """Stop a turn that cannot be written: what nobody can see must not go on changing files."""
-        log.error("turn %d: %s", self._turn_id, error)
+        log.error("turn %d: %s", self.turn_id, error)
         self._trouble = error.problem
         self._on_trouble(error.problem)
         self.control.cancel()
 
     def _finish(self) -> None:
-        if self._machine.ended is None:
-            self._take([Ended("failed", self._trouble or _internal_problem())])
+        with self._lock:
+            if self._machine.ended is None:
+                self._take([Ended("failed", self._trouble or _internal_problem())])
         delay = _FIRST_RETRY
         while self._unwritten:
-            self._trouble, had_trouble = None, self._trouble
-            self._write()
+            with self._lock:
+                self._trouble, had_trouble = None, self._trouble
+                self._write()
             if self._trouble is None:
                 if had_trouble is not None:
                     self._on_trouble(None)
                 return
             if self._stopping.wait(delay):
-                log.error("turn %d: its end could not be written; the next start closes it", self._turn_id)
+                log.error("turn %d: its end could not be written; the next start closes it", self.turn_id)
                 return
             delay = min(_LAST_RETRY, delay * 2)
 

@@ -25,17 +25,24 @@ from bridge.kiro.failures import quoted
 from bridge.kiro.process import BriefResult, run_briefly
 
 PROBE_TIMEOUT = 5.0
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 8
 _FLAG = re.compile(r"^ {0,8}(?:-\w, )?--([a-z][a-z0-9-]*)")
 _VALUES = re.compile(r"\[possible values: ([^\]]*)\]", re.S)
 _ALIASES = re.compile(r"\[alias(?:es)?: ([^\]]*)\]", re.S)
 _LISTED_VALUE = re.compile(r"^\s*- ([\w-]+):", re.M)
+_ACP_USAGE = re.compile(r"^\s*Usage:.*\bacp\b", re.M)
+"""A program that has no such subcommand may print its general help instead of an error."""
+
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _ENGINE_NAMES: Mapping[str, Engine] = {"v1": "v1", "rust": "v1", "v2": "v2", "v3": "v3", "kas": "v3"}
 """Names of the engines through the versions (facts/kiro-cli.md 0.1): 2.3 says rust and kas, 2.4 to 2.7 v1,
 v2 and kas.
 """
+
+
+Flags = Mapping[str, tuple[str, ...]]
+"""Long flags of a command, without their dashes, with the values each allows (empty: any or none)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,7 @@ class Capabilities:
     @property
     def number(self) -> tuple[int, ...]:
         """Return the version as three numbers, (0, 0, 0) when it is not known."""
-        found = _VERSION.search(self.version)
-        return tuple(int(part) for part in found.groups()) if found else (0, 0, 0)
+        return version_number(self.version)
 
     @property
     def stream_json(self) -> bool:
@@ -96,6 +102,12 @@ class Capabilities:
         return self.number >= (2, 27, 0)
 
 
+def version_number(text: str) -> tuple[int, ...]:
+    """Return the version in `text` as three numbers, (0, 0, 0) when there is none."""
+    found = _VERSION.search(text)
+    return tuple(int(part) for part in found.groups()) if found else (0, 0, 0)
+
+
 def parse_help(text: str) -> dict[str, tuple[str, ...]]:
     """Return the long flags of a clap help text with the values each allows; aliases count as flags.
 
@@ -130,7 +142,10 @@ class Prober:
     def __init__(self, cache_file: Path | None = None) -> None:
         self._file = cache_file
         self._lock = threading.Lock()
-        self._known: dict[str, Capabilities] = _load(cache_file) if cache_file else {}
+        self._known: dict[str, Capabilities] = {}
+        self._acp: dict[str, Flags | None] = {}
+        if cache_file is not None:
+            self._known, self._acp = _load(cache_file)
 
     def probe(
         self, binary: Path, env: Mapping[str, str], control: Cancellation | None = None
@@ -147,19 +162,50 @@ class Prober:
         if isinstance(found, Capabilities):
             with self._lock:
                 self._known[key] = found
-                if self._file is not None:
-                    _save(self._file, self._known)
+                self._keep()
         return found
+
+    def probe_acp(self, binary: Path, env: Mapping[str, str], control: Cancellation | None = None) -> Flags | None:
+        """Return the flags of `acp` with the values each allows, None when `binary` has no ACP or does not say so now.
+
+        Asked only when the binary has changed; takes at most one time-out, which is asked anew the next time.
+        """
+        key = _identity(binary, env)
+        with self._lock:
+            if key in self._acp:
+                return self._acp[key]
+        try:
+            result = run_briefly(
+                [str(binary), "acp", "--help"], env=env, cwd=_cwd(env), timeout=PROBE_TIMEOUT, control=control
+            )
+        except OSError:
+            return None
+        if result.cancelled or result.timed_out:
+            return None
+        flags = parse_help(result.stdout) if result.exit_code == 0 and _ACP_USAGE.search(result.stdout) else None
+        with self._lock:
+            self._acp[key] = flags
+            self._keep()
+        return flags
+
+    def _keep(self) -> None:
+        if self._file is not None:
+            _save(self._file, self._known, self._acp)
+
+
+def _cwd(env: Mapping[str, str]) -> str:
+    home = home_of(env)
+    return str(home) if home.is_dir() else os.sep
 
 
 def _ask(binary: Path, env: Mapping[str, str], control: Cancellation | None) -> Capabilities | Problem:
-    home = home_of(env)
-    cwd = str(home) if home.is_dir() else os.sep
     texts = []
     for arguments in (("--version",), ("chat", "--help")):
         shown = f"{binary} {' '.join(arguments)}"
         try:
-            result = run_briefly([str(binary), *arguments], env=env, cwd=cwd, timeout=PROBE_TIMEOUT, control=control)
+            result = run_briefly(
+                [str(binary), *arguments], env=env, cwd=_cwd(env), timeout=PROBE_TIMEOUT, control=control
+            )
         except OSError as error:
             return _broken(f"{shown} could not be started: {error.strerror or error}.")
         if result.cancelled:
@@ -208,26 +254,30 @@ def _identity(binary: Path, env: Mapping[str, str]) -> str:
     return "\n".join(dict.fromkeys(parts))
 
 
-def _load(path: Path) -> dict[str, Capabilities]:
+def _load(path: Path) -> tuple[dict[str, Capabilities], dict[str, Flags | None]]:
     """Return what the cache file holds; a missing, old or broken one holds nothing."""
     try:
         stored = json.loads(path.read_text("utf-8"))
         if stored["format"] != _FORMAT:
-            return {}
-        return {
-            str(key): Capabilities(
-                str(entry["version"]), {str(k): tuple(map(str, v)) for k, v in entry["flags"].items()}
-            )
+            return {}, {}
+        known = {
+            str(key): Capabilities(str(entry["version"]), _flags(entry["flags"]))
             for key, entry in stored["binaries"].items()
         }
+        return known, {str(key): None if one is None else _flags(one) for key, one in stored["acp"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+        return {}, {}
 
 
-def _save(path: Path, known: Mapping[str, Capabilities]) -> None:
+def _flags(stored: Mapping[str, Any]) -> Flags:
+    return {str(name): tuple(map(str, values)) for name, values in stored.items()}
+
+
+def _save(path: Path, known: Mapping[str, Capabilities], acp: Mapping[str, Flags | None]) -> None:
     """Write the newest entries at once and readable by the owner alone; a cache that cannot be written is
     no error.
     """
     newest: dict[str, Any] = {key: asdict(known[key]) for key in list(known)[-_KEPT:]}
+    kept = {key: acp[key] for key in list(acp)[-_KEPT:]}
     with contextlib.suppress(OSError):
-        replace_file(path, json.dumps({"format": _FORMAT, "binaries": newest}).encode())
+        replace_file(path, json.dumps({"format": _FORMAT, "binaries": newest, "acp": kept}).encode())

@@ -8,10 +8,11 @@ limit: facts/kiro-cli.md 5.2).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bridge.core.feed import Engine, Notice
+from bridge.core.records import SessionOptions
 from bridge.errors import Problem
 from bridge.kiro.capabilities import Capabilities
 
@@ -34,6 +35,18 @@ class LaunchOptions:
     trust_all_tools: bool = False
     trust_tools: tuple[str, ...] | None = None
     require_mcp_startup: bool = False
+
+
+def for_session(settings: LaunchOptions, session: SessionOptions) -> LaunchOptions:
+    """Return what a run of a session is to be: the session's own wishes before the settings'."""
+    wished = {name: value for name in ("agent", "model", "effort") if (value := getattr(session, name))}
+    options = replace(settings, **wished)
+    if session.trust == "all":
+        return replace(options, trust_all_tools=True)
+    if session.trust:
+        listed = session.trust_tools if session.trust == "listed" else None
+        return replace(options, trust_all_tools=False, trust_tools=listed)
+    return options
 
 
 @dataclass(frozen=True)

@@ -174,10 +174,10 @@ _RULES = (
     ),
     _Rule(
         "response_timeout",
-        r"Response timed out",
+        r"Response timed out|stream timed out receiving the response",
         "The model took too long to answer.",
         "Send the prompt again, in smaller steps if it was a large task.",
-        "facts/kiro-cli.md 5.9",
+        "facts/kiro-cli.md 5.9, facts/kiro-wire.md 8",
     ),
 )
 _TABLE = tuple((rule, re.compile(rule.pattern, re.I | re.S)) for rule in _RULES)

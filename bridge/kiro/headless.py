@@ -7,31 +7,27 @@ preview, what the store says is truth; `Ended` is the last event, and by then no
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bridge.core.feed import Ended, Engine, FeedEvent, Notice
 from bridge.core.ports import PromptRequest, Readiness, Surface, TransportKind, TurnControl
 from bridge.errors import Problem, RequestRefused
-from bridge.kiro.command import Launch, LaunchOptions, plan
+from bridge.kiro.command import Launch, LaunchOptions, for_session, plan
 from bridge.kiro.headless_run import Run
 from bridge.kiro.installation import Found, Installation
 from bridge.kiro.latest import latest_v1_conversation
-from bridge.kiro.presence import is_gone
+from bridge.kiro.presence import CONVERSATION_LOST, is_gone
 from bridge.kiro.process import ChildProcess, new_run_id
+from bridge.kiro.recovery import not_startable, recover, workdir_problem
 from bridge.kiro.stores import StoreLocations, open_reader
-from bridge.kiro.survivors import end_run
 
 LatestConversation = Callable[[Engine, str], "str | None"]
 """(engine, real path of a folder) -> Kiro's id of the folder's latest conversation, None when there is
 none.
 """
 
-_ENGINES: Mapping[str, Engine] = {"v1": "v1", "v2": "v2", "v3": "v3"}
 _LOGIN_CODES = frozenset({"not_logged_in", "login_expired"})
 
 
@@ -70,25 +66,7 @@ class HeadlessTransport:
 
     def recover(self, request: PromptRequest, mark: Mapping[str, Any]) -> Sequence[FeedEvent]:
         """End what is left of a run the bridge did not survive, and return what Kiro recorded of it."""
-        run_id, engine = mark.get("run"), _ENGINES.get(str(mark.get("engine")))
-        if isinstance(run_id, str) and run_id:
-            end_run(run_id, self._stop_grace, signal.SIGINT)
-        if engine is None or not isinstance(mark.get("store"), Mapping):
-            return []
-        reader = open_reader(
-            engine,
-            self._locations,
-            cwd=request.cwd,
-            started_at=request.started_at,
-            kiro_id=request.kiro_id,
-            prompt=request.prompt,
-            clock=self._clock,
-        )
-        try:
-            reader.resume_from(mark["store"])
-            return [event for event in reader.poll(final=True) if not isinstance(event, Ended)]
-        finally:
-            reader.close()
+        return recover(self._locations, request, mark, self._stop_grace, self._clock)
 
     @property
     def kind(self) -> TransportKind:
@@ -113,15 +91,15 @@ class HeadlessTransport:
 
     def _prepare(self, request: PromptRequest, control: TurnControl) -> tuple[Found, Launch] | Problem:
         """Find, probe, check the login and plan; every reason not to start is a problem."""
-        if not os.path.isdir(request.cwd):
-            cause = f"The working folder {request.cwd} does not exist any more."
-            return Problem("workdir_missing", cause, "Create it again, or choose another with the setting workdir.")
+        missing = workdir_problem(request.cwd)
+        if missing is not None:
+            return missing
         found = self._installation.find(control)
         if isinstance(found, Problem):
             return found
         launch = plan(
             found.capabilities,
-            self._options,
+            for_session(self._options, control.options()),
             kiro_id=None if self._is_lost(request) else request.kiro_id,
             conversation_engine=request.engine,
             is_latest=lambda engine, kiro_id: (
@@ -160,7 +138,7 @@ class HeadlessTransport:
                     wake_fd=control.wake_fd(),
                 )
             except OSError as error:
-                yield [Ended("failed", _not_startable(found.binary, error))]
+                yield [Ended("failed", not_startable(found.binary, error))]
                 return
             run = Run(child, reader, launch, request, control, self._stop_grace)
             try:
@@ -175,8 +153,7 @@ class HeadlessTransport:
     def _opening(self, launch: Launch, request: PromptRequest) -> Iterator[Sequence[FeedEvent]]:
         notices = list(launch.notices)
         if self._is_lost(request):
-            text = "Kiro no longer has the earlier conversation. A new one was started, without what was said before."
-            notices.append(Notice("conversation_lost", text, "warning"))
+            notices.append(Notice("conversation_lost", CONVERSATION_LOST, "warning"))
         if notices:
             yield notices
 
@@ -196,8 +173,3 @@ class HeadlessTransport:
             self._installation.login_failed()
         if code == "resume_lost" and request.kiro_id is not None:
             self._lost.add(request.kiro_id)
-
-
-def _not_startable(binary: Path, error: OSError) -> Problem:
-    cause = f"{binary} could not be started: {error.strerror or error}."
-    return Problem("kiro_broken", cause, "Run it by hand in a terminal of this machine, or install kiro-cli again.")

@@ -1,8 +1,7 @@
 """One headless run, from its start to its last event.
 
-Invariant: text is handed on at once when it is the first, then at most `1 / _PACE` times a second; a store
-is polled when the process has said something and every `_POLL` seconds besides, slower only if the polls
-themselves are slow.
+Invariant: a store is polled when the process has said something and every `_POLL` seconds besides, slower
+only if the polls themselves are slow.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from bridge.core.feed import Ended, FeedEvent, Notice, SessionKnown, TextDelta, UsageSeen
+from bridge.core.feed import Ended, FeedEvent, Notice, SessionKnown, UsageSeen
 from bridge.core.ports import PromptRequest, TurnControl
 from bridge.errors import Problem
+from bridge.kiro.batches import PACE, Batches
 from bridge.kiro.command import Launch
 from bridge.kiro.failures import RunFacts, classify, not_logged_in, warnings_in
 from bridge.kiro.login import device_login_shown
@@ -24,7 +23,6 @@ from bridge.kiro.stream_json import StreamJson, Terminal
 from bridge.kiro.survivors import session_members
 from bridge.kiro.terminal_text import ClassicOutput, TextOutput, plain
 
-_PACE = 0.02
 _POLL = 0.012
 _POLL_AFTER_OUTPUT = 0.004
 _POLL_SHARE = 8
@@ -69,8 +67,7 @@ class Run:
         self._stderr = Excerpt()
         self._stdout_size = 0
         self._error_line = b""
-        self._pending: list[FeedEvent] = []
-        self._handed_on = float("-inf")
+        self._batches = Batches()
         self._next_poll = 0.0
         self._said_last: float | None = None
         self._login_asked = False
@@ -83,13 +80,13 @@ class Run:
         while not self._over():
             self._take(self._child.wait(self._timeout()))
             self._poll_when_due()
-            if self._pending and time.monotonic() >= self._handed_on + _PACE:
-                yield self._batch()
+            if self._batches.ready:
+                yield self._batches.take()
         self._let_store_settle()
         self._finish()
         self._await_proof()
         self._conclude()
-        yield self._batch()
+        yield self._batches.take()
 
     def close(self) -> None:
         """End the child if the run was left before its end."""
@@ -117,10 +114,7 @@ class Run:
         return self._output.terminal if isinstance(self._output, StreamJson) else None
 
     def _timeout(self) -> float:
-        due = self._next_poll
-        if self._pending:
-            due = min(due, self._handed_on + _PACE)
-        return due - time.monotonic()
+        return min(self._next_poll, self._batches.due) - time.monotonic()
 
     def _take(self, seen: Activity) -> None:
         if seen.stderr:
@@ -154,10 +148,11 @@ class Run:
             self._push(warnings_in(text))
 
     def _push(self, events: Iterator[FeedEvent] | Sequence[FeedEvent]) -> None:
+        events = list(events)
         for event in events:
             if isinstance(event, SessionKnown):
                 self._got_id = self._got_id or event.kiro_id
-            self._pending.append(event)
+        self._batches.push(events)
 
     def _poll_when_due(self) -> None:
         if time.monotonic() >= self._next_poll:
@@ -173,13 +168,6 @@ class Run:
         self._push(events)
         ended = time.monotonic()
         self._next_poll = ended + min(_SLOWEST_POLL, max(_POLL, _POLL_SHARE * (ended - began)))
-
-    def _batch(self) -> list[FeedEvent]:
-        """Return what is pending, with neighbouring pieces of the same text joined."""
-        batch = list(_joined(self._pending))
-        self._pending = []
-        self._handed_on = time.monotonic()
-        return batch
 
     def _let_store_settle(self) -> None:
         """Give a worker that outlives the first process the time to write down the end it has announced."""
@@ -205,7 +193,7 @@ class Run:
         patience = _STREAMED_PATIENCE if terminal else _STORE_PATIENCE
         deadline = time.monotonic() + patience
         while hopeful and not self._stopped() and not self._evidence().finished and time.monotonic() < deadline:
-            time.sleep(_PACE)
+            time.sleep(PACE)
             self._poll(final=True)
 
     def _stopped(self) -> bool:
@@ -270,21 +258,3 @@ def _parser(launch: Launch) -> StreamJson | ClassicOutput | TextOutput:
     if launch.feed == "stream-json":
         return StreamJson(launch.engine)
     return ClassicOutput() if launch.engine == "v1" else TextOutput()
-
-
-def _joined(events: Sequence[FeedEvent]) -> Iterator[FeedEvent]:
-    """Yield the events with neighbouring deltas of one message as one."""
-    first: TextDelta | None = None
-    texts: list[str] = []
-    for event in events:
-        if isinstance(event, TextDelta) and first is not None and replace(event, text=first.text) == first:
-            texts.append(event.text)
-            continue
-        if first is not None:
-            yield replace(first, text="".join(texts))
-        first = event if isinstance(event, TextDelta) else None
-        texts = [event.text] if isinstance(event, TextDelta) else []
-        if first is None:
-            yield event
-    if first is not None:
-        yield replace(first, text="".join(texts))

@@ -16,7 +16,8 @@ from typing import Any
 
 from bridge.core.ports import Cancellation, Readiness
 from bridge.errors import Problem
-from bridge.kiro.capabilities import Capabilities, Prober
+from bridge.kiro.acp_launch import Wish, acp_unavailable, plan_acp
+from bridge.kiro.capabilities import Capabilities, Flags, Prober
 from bridge.kiro.command import Launch, LaunchOptions, plan
 from bridge.kiro.environment import child_environment, home_of
 from bridge.kiro.finder import find_binary
@@ -39,8 +40,8 @@ class Found:
 class Installation:
     """Finds and examines kiro-cli. Safe for several threads.
 
-    `explicit` is the setting that names the binary. `cache_file` keeps what `chat --help` said over restarts.
-    `monotonic` is a clock in seconds.
+    `wish` is how Kiro is to be driven. `explicit` is the setting that names the binary. `cache_file` keeps
+    what its help texts said over restarts. `monotonic` is a clock in seconds.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Installation:
         *,
         explicit: str | None = None,
         cache_file: Path | None = None,
+        wish: Wish = "headless",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environ = dict(environ)
         self._options = options
         self._explicit = explicit
+        self._wish = wish
         self._prober = Prober(cache_file)
         self._login = LoginCheck(monotonic)
         self._clock = monotonic
@@ -74,6 +77,10 @@ class Installation:
         env = child_environment(self._environ)
         capabilities = self._prober.probe(binary, env, control)
         return capabilities if isinstance(capabilities, Problem) else Found(binary, capabilities, env)
+
+    def acp(self, found: Found, control: Cancellation | None = None) -> Flags | None:
+        """Return the flags of its `acp`, None where it has none. Cheap unless the binary is new."""
+        return self._prober.probe_acp(found.binary, found.env, control)
 
     def login(self, found: Found, control: Cancellation | None = None) -> Login:
         """Return the state of the login: at once if it was good a moment ago, else by one `whoami`."""
@@ -145,11 +152,26 @@ class Installation:
             "login": login.account,
             "login_certain": login.certain,
         }
+        refused = self._choose_transport(found, control, facts)
+        if refused is not None:
+            return Readiness(False, refused, facts)
         if login.logged_in and login.problem is not None:
             facts["login_note"] = login.problem.as_text()
         if isinstance(launch, Problem):
             return Readiness(False, launch, facts)
         return Readiness(login.logged_in, None if login.logged_in else login.problem, facts)
+
+    def _choose_transport(self, found: Found, control: Cancellation | None, facts: dict[str, Any]) -> Problem | None:
+        """Note how a new session is driven and why; return a problem when that is not what was asked for."""
+        facts["transport"] = "headless"
+        if self._wish == "headless":
+            return None
+        launch = plan_acp(found.capabilities, self.acp(found, control), self._options)
+        if isinstance(launch, str):
+            facts["transport_note"] = f"Without ACP, as {launch}: tools that are not trusted are refused."
+            return acp_unavailable(launch) if self._wish == "acp" else None
+        facts["transport"], facts["engine"], facts["feed"] = "acp", launch.engine, "acp"
+        return None
 
 
 class _Closing:

@@ -13,6 +13,7 @@ from bridge.kiro.session_files import is_session_id
 from bridge.kiro.stores import StoreLocations
 from bridge.kiro.v1_database import Database, DatabaseTrouble
 
+CONVERSATION_LOST = "Kiro no longer has the earlier conversation. A new one was started, without what was said before."
 _WAIT_MS = 1000
 
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,8 @@ class Activity:
 class ChildProcess:
     """A running child. `stdin` is written while waiting; without it the child reads `/dev/null`.
 
-    Raises OSError when the program cannot be started. Must be ended with `finish`.
+    With `talks` its input stays open for `send` until `close_input`. Raises OSError when the program cannot be
+    started. Must be ended with `finish`.
     """
 
     def __init__(
@@ -88,20 +90,22 @@ class ChildProcess:
         stdin: bytes = b"",
         run_id: str | None = None,
         wake_fd: int | None = None,
+        talks: bool = False,
     ) -> None:
         self.run_id = run_id or new_run_id()
-        self._pending = memoryview(stdin)
+        self._talks = talks
+        self._pending: deque[memoryview] = deque([memoryview(stdin)] if stdin else [])
         self._open: dict[str, int] = {}
         self._exited = False
         self._selector = selectors.DefaultSelector()
         try:
             if wake_fd is not None:
-                self._selector.register(wake_fd, selectors.EVENT_READ, "wake")
+                self.listen(wake_fd)
             self._popen = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
                 env={**env, RUN_ID: self.run_id},
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if stdin or talks else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -122,17 +126,47 @@ class ChildProcess:
             if pipe is not None:
                 self._open[name] = pipe.fileno()
                 os.set_blocking(pipe.fileno(), False)
-                how = selectors.EVENT_WRITE if name == "stdin" else selectors.EVENT_READ
-                self._selector.register(pipe.fileno(), how, name)
+                if name != "stdin":
+                    self._selector.register(pipe.fileno(), selectors.EVENT_READ, name)
+                elif self._pending:
+                    self._selector.register(pipe.fileno(), selectors.EVENT_WRITE, name)
 
-    def wait(self, timeout: float) -> Activity:
-        """Wait at most `timeout` seconds for anything to happen, write pending input, and return what was
-        seen.
+    def listen(self, fd: int) -> None:
+        """Have `wait` return early, once, when `fd` is readable; call it again to be woken again."""
+        with contextlib.suppress(KeyError):
+            self._selector.register(fd, selectors.EVENT_READ, "wake")
+
+    def unlisten(self, fd: int) -> None:
+        """Wait for `fd` no longer."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
+
+    def send(self, data: bytes) -> None:
+        """Write `data` to the child's input while waiting, after what was sent before; nothing once it is closed."""
+        if "stdin" not in self._open:
+            return
+        if not self._pending:
+            self._selector.register(self._open["stdin"], selectors.EVENT_WRITE, "stdin")
+        self._pending.append(memoryview(data))
+
+    def close_input(self) -> None:
+        """Close the child's input, which tells a polite program to end; what was not written yet is dropped."""
+        if "stdin" in self._open:
+            self._close("stdin")
+
+    @property
+    def silent(self) -> bool:
+        """Return whether the child's output is closed: nothing more will come of it."""
+        return "stdout" not in self._open
+
+    def wait(self, timeout: float | None) -> Activity:
+        """Wait at most `timeout` seconds (None: for ever) for anything to happen, write pending input, and
+        return what was seen.
         """
         if self._pidfd is None:
-            timeout = min(timeout, _WITHOUT_PIDFD)
+            timeout = _WITHOUT_PIDFD if timeout is None else min(timeout, _WITHOUT_PIDFD)
         out, err, woken = b"", b"", False
-        for key, _ in self._selector.select(max(0.0, timeout)):
+        for key, _ in self._selector.select(None if timeout is None else max(0.0, timeout)):
             if key.data == "stdout":
                 out = self._read("stdout")
             elif key.data == "stderr":
@@ -213,18 +247,24 @@ class ChildProcess:
 
     def _write(self) -> None:
         try:
-            written = os.write(self._open["stdin"], self._pending[:_READ])
+            written = os.write(self._open["stdin"], self._pending[0][:_READ])
         except BlockingIOError:
             return
         except OSError:
             self._close("stdin")
             return
-        self._pending = self._pending[written:]
-        if not self._pending:
+        self._pending[0] = self._pending[0][written:]
+        if not self._pending[0]:
+            self._pending.popleft()
+        if not self._pending and self._talks:
+            self._selector.unregister(self._open["stdin"])
+        elif not self._pending:
             self._close("stdin")
 
     def _close(self, name: str) -> None:
-        self._selector.unregister(self._open.pop(name))
+        self.unlisten(self._open.pop(name))
+        if name == "stdin":
+            self._pending.clear()
         pipe = getattr(self._popen, name)
         with contextlib.suppress(OSError):
             pipe.close()

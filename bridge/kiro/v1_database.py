@@ -19,6 +19,8 @@ from bridge.errors import BridgeError
 Condition = Literal["missing", "locked", "unreadable", "damaged"]
 
 NEWEST_SQL = "SELECT rowid, updated_at FROM conversations_v2 WHERE key = ? ORDER BY updated_at DESC LIMIT ?"
+LISTED_SQL = "SELECT rowid, key, updated_at FROM conversations_v2 ORDER BY updated_at DESC LIMIT ?"
+FOLDER_SQL = "SELECT rowid, key, updated_at FROM conversations_v2 WHERE key = ? ORDER BY updated_at DESC LIMIT ?"
 UPDATED_SQL = "SELECT updated_at FROM conversations_v2 WHERE key = ? AND +rowid = ? ORDER BY updated_at DESC LIMIT 1"
 ROWID_SQL = "SELECT rowid, key FROM conversations_v2 WHERE key = ? AND conversation_id = ?"
 ANY_ROWID_SQL = "SELECT rowid, key FROM conversations_v2 WHERE conversation_id = ?"
@@ -95,6 +97,13 @@ class Database:
         """Return (rowid, updated_at in milliseconds) of the folder's conversations, newest first."""
         rows = self._rows(NEWEST_SQL, (key, limit)) if "conversations_v2" in self._tables else []
         return [(rowid, updated if isinstance(updated, int) else 0) for rowid, updated in rows]
+
+    def listed(self, key: str | None, limit: int) -> list[tuple[int, str, int]]:
+        """Return (rowid, folder, updated_at in milliseconds) of the conversations of a folder or of all, newest first."""
+        if "conversations_v2" not in self._tables:
+            return []
+        rows = self._rows(LISTED_SQL if key is None else FOLDER_SQL, (limit,) if key is None else (key, limit))
+        return [(rowid, _text(name), updated if isinstance(updated, int) else 0) for rowid, name, updated in rows]
 
     def place(self, key: str, conversation_id: str) -> tuple[int, str] | None:
         """Return rowid and key of a conversation, the one under `key` first: it can stand under several."""

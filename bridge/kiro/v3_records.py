@@ -26,7 +26,7 @@ from bridge.kiro.history import Told, TurnStart, TurnWatch, credits_of
 from bridge.kiro.session_files import Record
 
 _HIDDEN_REASONING = "..."
-_DEFAULT_TITLE = "New Session"
+DEFAULT_TITLE = "New Session"
 _FINISHED = "end_turn"
 _BROKEN_OFF = frozenset({"failed", "aborted"})
 _CALL_STATUS: Mapping[str, ToolStatus] = {
@@ -304,7 +304,7 @@ def _at(record: Record) -> float | None:
 
 def _title(value: loose.JsonDict) -> str | None:
     title = loose.name(value.get("title"))
-    return title if title != _DEFAULT_TITLE else None
+    return title if title != DEFAULT_TITLE else None
 
 
 def _denial(payload: loose.JsonDict) -> str | None:

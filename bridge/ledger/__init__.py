@@ -6,7 +6,7 @@ time.
 
 from __future__ import annotations
 
-from bridge.ledger.imports import ImportedMessage
+from bridge.ledger.imports import ImportedMessage, ImportedTurn
 from bridge.ledger.ledger import Ledger
 
-__all__ = ["ImportedMessage", "Ledger"]
+__all__ = ["ImportedMessage", "ImportedTurn", "Ledger"]

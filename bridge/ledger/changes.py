@@ -7,16 +7,19 @@ ends once; an item stays in the turn it was first seen in.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.core.items import Change, Item, ItemPut, ItemRemoved, SessionLearned, TextAppended, TurnEnded
-from bridge.core.records import SessionEvent, Turn, TurnEvent
+from bridge.core.records import Session, SessionChange, SessionEvent, SessionOptions, Turn, TurnEvent
+from bridge.core.text import first_line
 from bridge.errors import LedgerError
-from bridge.ledger import reading, rows
+from bridge.ledger import queue, reading, rows, search, sessions
 from bridge.ledger.journal import Journal, Place
+from bridge.ledger.schema import LAST_LINE_LENGTH
 
+_NO_WISHES = SessionOptions()
 _REPORT = "This is a fault of the bridge: please report it with the log."
 
 
@@ -24,7 +27,8 @@ _REPORT = "This is a fault of the bridge: please report it with the log."
 class NewTurn:
     """A turn to be written: see `Turn`. With `ended_at` it is over, as `completed`; without, it is to be run.
 
-    `prompt` None means that no user's message belongs to it: it gets no prompt item.
+    `prompt` None means that no user's message belongs to it: it gets no prompt item. `sent` is what Kiro is given
+    where that is another text.
     """
 
     message_id: int
@@ -32,6 +36,7 @@ class NewTurn:
     origin: str
     at: float
     ended_at: float | None = None
+    sent: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,18 +68,108 @@ class Batch:
         highest = reading.highest_message_id(self._connection)
         return 0 if highest is None else highest + 2
 
-    def create_session(self, session_id: str, cwd: str, title: str) -> SessionEvent:
-        """Write a new session. Raises `LedgerError` (code `session_exists`) for an id that is taken."""
-        if reading.number_of(self._connection, session_id) is not None:
+    def create_session(
+        self, session_id: str, cwd: str, title: str, options: SessionOptions = _NO_WISHES
+    ) -> SessionEvent:
+        """Write a new session; a title is somebody's own.
+
+        Raises `LedgerError` (code `session_exists`) for an id that is or was taken.
+        """
+        stored_id = rows.clean(session_id)
+        if self._connection.execute("SELECT 1 FROM sessions WHERE id = ?", (stored_id,)).fetchone():
             raise LedgerError(
                 f"There is already a session '{session_id}'.", "Use it, or another id.", code="session_exists"
             )
-        stored_id = rows.clean(session_id)
         cursor = self._connection.execute(
-            "INSERT INTO sessions (id, cwd, title, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-            (stored_id, rows.to_path(cwd), rows.clean(title), self.now, self.now),
+            "INSERT INTO sessions (id, cwd, title, named, options, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                stored_id,
+                rows.to_path(cwd),
+                rows.clean(title),
+                int(bool(title)),
+                rows.to_options(options),
+                self.now,
+                self.now,
+            ),
         )
         return self.journal.session_changed(stored_id, _new_id(cursor))
+
+    def adopt_session(self, session_id: str, cwd: str, title: str, engine: str, kiro_id: str, at: float) -> Session:
+        """Write a session for a conversation of Kiro's that changed last at `at`; it is not told of yet."""
+        self._connection.execute(
+            "INSERT INTO sessions (id, cwd, title, engine, kiro_id, origin, adopting, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, 'kiro', 1, ?, ?)",
+            (session_id, rows.to_path(cwd), rows.clean(title), engine, rows.clean(kiro_id), at, at),
+        )
+        return reading.session_as_told(self._connection, session_id)
+
+    def even_message_id(self) -> int:
+        """Return the id for a new prompt."""
+        free = self.free_message_id()
+        return free + free % 2
+
+    def change_session(self, session_id: str, change: SessionChange) -> SessionEvent:
+        """Change a session. Raises `UnknownSession`."""
+        sessions.change(self._connection, session_id, change)
+        return self._session_changed(session_id)
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a session for every reader. Raises `UnknownSession`."""
+        stored_id, number = sessions.hide(self._connection, session_id)
+        self.journal.session_changed(stored_id, number)
+
+    def keep_context(self, session_id: str, title: str, text: str) -> None:
+        """Keep what the session's first prompt takes along."""
+        number = reading.known_number(self._connection, session_id)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO contexts VALUES (?, ?, ?)", (number, rows.clean(title), rows.clean(text))
+        )
+
+    def end_adoption(self, session_id: str) -> SessionEvent:
+        """Note that all of the history is there."""
+        self._connection.execute("UPDATE sessions SET adopting = 0 WHERE id = ?", (session_id,))
+        return self._session_changed(session_id)
+
+    def enqueue(self, session_id: str, text: str, *, first: bool) -> int:
+        """Add a prompt to the queue; return its id. Raises `UnknownSession`, RequestRefused."""
+        number = reading.known_number(self._connection, session_id)
+        queued_id = queue.add(self._connection, number, text, self.now, first=first)
+        self._session_changed(session_id)
+        return queued_id
+
+    def change_queued(self, session_id: str, queued_id: int, text: str | None, place: int | None) -> None:
+        """Change a prompt that waits. Raises `UnknownSession`, RequestRefused."""
+        number = reading.known_number(self._connection, session_id)
+        queue.change(self._connection, number, queued_id, text, place)
+        self._session_changed(session_id)
+
+    def remove_queued(self, session_id: str, queued_id: int) -> None:
+        """Take a prompt out of the queue. Raises `UnknownSession`, RequestRefused."""
+        queue.remove(self._connection, reading.known_number(self._connection, session_id), queued_id)
+        self._session_changed(session_id)
+
+    def hold_queue(self, session_id: str, reason: str) -> None:
+        """Hold the queue if prompts wait, or have it go on. Raises `UnknownSession`."""
+        number = reading.known_number(self._connection, session_id)
+        found = queue.listed(self._connection, number)
+        if found.held != reason and (found.prompts or not reason):
+            self._connection.execute("UPDATE sessions SET held = ? WHERE num = ?", (reason, number))
+            self._session_changed(session_id)
+
+    def accept_queued(self, session_id: str, sent: Callable[[str], str]) -> Turn | None:
+        """Make a turn of the next prompt of the queue, if one is to be sent."""
+        taken = queue.take(self._connection, reading.known_number(self._connection, session_id))
+        if taken is None:
+            return None
+        new = NewTurn(self.even_message_id(), taken.text, "user", self.now, sent=sent(taken.text))
+        turn = self.create_turn(session_id, new)
+        self._session_changed(session_id)
+        return turn
+
+    def _session_changed(self, session_id: str) -> SessionEvent:
+        stored_id = rows.clean(session_id)
+        return self.journal.session_changed(stored_id, reading.known_number(self._connection, stored_id))
 
     def create_turn(self, session_id: str, new: NewTurn) -> Turn:
         """Write a new turn with its prompt item. Raises `UnknownSession`."""
@@ -86,8 +181,11 @@ class Batch:
             (number, new.message_id, state, new.origin, new.at, new.ended_at, changed),
         )
         place = Place(rows.clean(session_id), number, _new_id(cursor))
-        self._connection.execute("INSERT INTO prompts VALUES (?, ?)", (place.turn_id, rows.clean(new.prompt or "")))
-        self._touch_session(place)
+        self._connection.execute(
+            "INSERT INTO prompts VALUES (?, ?, ?)", (place.turn_id, rows.clean(new.prompt or ""), rows.clean(new.sent))
+        )
+        search.mark(self._connection, place.turn_id)
+        self._touch_session(place, new.prompt or "")
         event = self.journal.turn_changed(place)
         if new.prompt is not None:
             key = f"prompt:{place.turn_id}"
@@ -125,6 +223,8 @@ class Batch:
                 self._learn(place, change)
             else:
                 self._end(place, change)
+        if any(isinstance(change, TurnEnded) or _is_final(change) for change in changes):
+            search.mark(self._connection, turn_id)
 
     def _put(self, place: Place, change: ItemPut) -> None:
         known = self._find(place, change.item.key)
@@ -153,6 +253,7 @@ class Batch:
         stored, data = rows.stored_form(item)
         if known.place != place:
             stored = replace(stored, position=known.position)
+        search.forget(self._connection, known.id)
         self._connection.execute(
             "UPDATE items SET position = :position, key = :key, kind = :kind, final = :final,"
             " recorded = :recorded, length = :length, data = :data, text = :text WHERE id = :id",
@@ -182,6 +283,7 @@ class Batch:
         known = self._find(place, key)
         if known is None:
             return
+        search.forget(self._connection, known.id)
         self._connection.execute(
             "UPDATE items SET key = NULL, final = 1, length = 0, data = '{}', text = '' WHERE id = ?",
             (known.id,),
@@ -190,9 +292,10 @@ class Batch:
         self.journal.item_removed(known.place, known.id, self.now)
 
     def _learn(self, place: Place, change: SessionLearned) -> None:
-        known = reading.session(self._connection, place.session_id)
-        assert known is not None  # `_place` has found it
-        learned = {"kiro_id": change.kiro_id, "engine": change.engine, "title": change.title}
+        known = reading.session_as_told(self._connection, place.session_id)
+        named = self._connection.execute("SELECT named FROM sessions WHERE num = ?", (place.session_num,)).fetchone()[0]
+        title = None if named else change.title
+        learned = {"kiro_id": change.kiro_id, "engine": change.engine, "title": title}
         facts = {name: rows.clean(value) for name, value in learned.items() if value is not None}
         after = {**vars(known), **facts}
         if after != vars(known):
@@ -210,7 +313,7 @@ class Batch:
             "UPDATE turns SET state = ?, ended_at = ?, changed_at = ?, problem = ? WHERE id = ?",
             (change.outcome, self.now, self.now, problem, place.turn_id),
         )
-        self._touch_session(place)
+        self._touch_session(place, self._last_text(place) or (change.problem.cause if change.problem else ""))
         self.journal.turn_changed(place)
 
     def _fold(self, place: Place) -> None:
@@ -247,8 +350,26 @@ class Batch:
         home = place if row[1] == place.turn_id else replace(place, turn_id=row[1])
         return _Known(row[0], home, row[2], bool(row[3]), row[4], row[5] if row[6] is None else row[6])
 
-    def _touch_session(self, place: Place) -> None:
-        self._connection.execute("UPDATE sessions SET updated_at = ? WHERE num = ?", (self.now, place.session_num))
+    def _last_text(self, place: Place) -> str:
+        """Return the beginning of what the agent itself said last in the turn."""
+        row = self._connection.execute(
+            "SELECT substr(text, 1, 2000) FROM items WHERE session_num = ? AND turn_id = ? AND key IS NOT NULL"
+            " AND kind = 'text' AND data = '{}' AND text != ''"
+            " ORDER BY position DESC, id DESC LIMIT 1",
+            (place.session_num, place.turn_id),
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def _touch_session(self, place: Place, said: str) -> None:
+        """Note that something was said in the session, and the first line of it unless it is blank."""
+        self._connection.execute(
+            "UPDATE sessions SET updated_at = ?, last_line = coalesce(nullif(?, ''), last_line) WHERE num = ?",
+            (self.now, first_line(rows.clean(said), LAST_LINE_LENGTH), place.session_num),
+        )
+
+
+def _is_final(change: Change) -> bool:
+    return isinstance(change, ItemPut) and change.item.final
 
 
 def _new_id(cursor: sqlite3.Cursor) -> int:

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bridge.errors import LedgerError
-from bridge.ledger import failures, schema
+from bridge.ledger import failures, schema, search
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another program that has the file locked."""
@@ -85,6 +85,7 @@ def _configure(connection: sqlite3.Connection, path: Path, unclean: bool) -> Non
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
     connection.execute("PRAGMA synchronous = FULL")
     schema.migrate(connection, schema.MIGRATIONS)
+    search.prepare(connection)
 
 
 class Writer:
@@ -100,19 +101,31 @@ class Writer:
         self._inode = path.stat().st_ino
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False, references: bool = True) -> Iterator[sqlite3.Connection]:
         """Run the block in one transaction: all of it is stored, or after an exception nothing.
 
-        Any commit survives the death of this process; a `durable` one also survives the machine's. Raises
-        `LedgerFull`, `LedgerCorrupt`, `LedgerError` for what SQLite says, and whatever the block raises.
+        Any commit survives the death of this process; a `durable` one also survives the machine's. Without
+        `references` SQLite does not check foreign keys: the block sees to them. Raises `LedgerFull`, `LedgerCorrupt`,
+        `LedgerError` for what SQLite says, and whatever the block raises.
         """
         with self._lock:
             if self._closed:
                 raise failures.closed(self._path)
             if durable:
                 self._check_place()
-            with failures.explained(self._path), self._begun(durable):
+            with failures.explained(self._path), self._referring(references), self._begun(durable):
                 yield self._connection
+
+    @contextmanager
+    def _referring(self, references: bool) -> Iterator[None]:
+        if references:
+            yield
+            return
+        self._connection.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def _begun(self, durable: bool) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""Messages of an AgentAPI state file, taken in as turns that are over.
+"""Turns that are over, taken in: messages of an AgentAPI state file, and what Kiro's own stores hold.
 
-Invariant: every message keeps its id. An answer's id is that of its turn plus one, as everywhere in the
+Invariant: every message of a state file keeps its id. An answer's id is that of its turn plus one, as everywhere in the
 ledger, so an agent's message that does not follow a prompt's id directly gets a turn of its own, which has no
 prompt item.
 """
@@ -26,6 +26,19 @@ class ImportedMessage:
     role: str
     text: str
     at: float
+
+
+@dataclass(frozen=True)
+class ImportedTurn:
+    """A turn that is over, read from Kiro's store. `items` are those besides the prompt's, in their places.
+
+    `prompt` None means that no prompt belongs to it.
+    """
+
+    prompt: str | None
+    items: Sequence[Item]
+    began_at: float
+    ended_at: float
 
 
 @dataclass
@@ -64,6 +77,15 @@ def write(batch: Batch, session_id: str, messages: Sequence[ImportedMessage]) ->
         if answer:
             item = Item(f"import:{answer.id}", "text", position=1, text=answer.text, final=True)
             batch.create_item(turn.id, item, answer.at)
+
+
+def write_turns(batch: Batch, session_id: str, turns: Sequence[ImportedTurn]) -> None:
+    """Write turns with their items to the session. Raises `UnknownSession`."""
+    for imported in turns:
+        new = NewTurn(batch.even_message_id(), imported.prompt, "import", imported.began_at, ended_at=imported.ended_at)
+        turn = batch.create_turn(session_id, new)
+        for item in imported.items:
+            batch.create_item(turn.id, item, imported.ended_at)
 
 
 def _exchanges(messages: Sequence[ImportedMessage]) -> list[_Exchange]:

@@ -76,8 +76,7 @@ class Journal:
 
     def session_changed(self, session_id: str, session_num: int) -> SessionEvent:
         """Tell that the session is as its row is now."""
-        session = reading.session(self._connection, session_id)
-        assert session is not None  # the caller wrote it
+        session = reading.session_as_told(self._connection, session_id)
         event = SessionEvent(self._next_seq(), session)
         self._connection.execute(
             "INSERT INTO events (seq, session_num, kind, at) VALUES (?, ?, 'session', ?)",

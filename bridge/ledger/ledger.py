@@ -14,14 +14,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from bridge.core.items import Change, TurnEnded
-from bridge.core.records import Event, Session, SessionEvent, StoredItem, Turn, TurnEvent
+from bridge.core.feed import Engine
+from bridge.core.items import Change, ItemPut, TurnEnded
+from bridge.core.records import (
+    Event,
+    Found,
+    KiroConversation,
+    Queue,
+    Session,
+    SessionChange,
+    SessionEvent,
+    SessionOptions,
+    StoredItem,
+    Turn,
+    TurnEvent,
+)
 from bridge.files import make_private_directory
-from bridge.ledger import failures, imports, reading, rows
+from bridge.ledger import failures, imports, queue, reading, rows, search, sessions
 from bridge.ledger.changes import Batch, NewTurn
 from bridge.ledger.connections import Readers, Writer, prepare
-from bridge.ledger.imports import ImportedMessage
+from bridge.ledger.imports import ImportedMessage, ImportedTurn
 from bridge.ledger.lockfile import LockFile
+
+_NO_WISHES = SessionOptions()
 
 
 class Ledger:
@@ -68,36 +83,164 @@ class Ledger:
             self._lock.release()
 
     def create_session(
-        self, cwd: str, *, session_id: str | None = None, title: str = ""
+        self,
+        cwd: str,
+        *,
+        session_id: str | None = None,
+        title: str = "",
+        options: SessionOptions = _NO_WISHES,
+        context: tuple[str, str] | None = None,
     ) -> tuple[Session, SessionEvent]:
         """Make a session for the real path `cwd`, with a new id unless one is given.
 
+        A `title` given here is somebody's own. `context` is what its first prompt takes along: a title and a text.
         Raises `LedgerError` (code `session_exists`) for an id that is taken.
         """
         with self._batch(durable=True) as batch:
-            event = batch.create_session(session_id or str(uuid.uuid4()), cwd, title)
+            event = batch.create_session(session_id or str(uuid.uuid4()), cwd, title, options)
+            if context is not None:
+                batch.keep_context(event.session.id, *context)
         return event.session, event
+
+    def adopt_session(self, found: KiroConversation) -> Session:
+        """Make a session for a conversation of Kiro's; it is not listed before `adopted` was called for it."""
+        with self._batch(durable=True) as batch:
+            return batch.adopt_session(
+                str(uuid.uuid4()), found.cwd, found.title, found.engine, found.kiro_id, found.updated_at
+            )
+
+    def adopted(self, session_id: str) -> tuple[Session, list[Event]]:
+        """Have the session listed: all of its history is there."""
+        with self._batch(durable=True) as batch:
+            event = batch.end_adoption(session_id)
+        return event.session, batch.journal.events
+
+    def import_turns(self, session_id: str, turns: Sequence[ImportedTurn]) -> list[Event]:
+        """Write turns that are over, with their items, to a session. Raises `UnknownSession`."""
+        with self._batch() as batch:
+            imports.write_turns(batch, session_id, turns)
+        return batch.journal.events
+
+    def change_session(self, session_id: str, change: SessionChange) -> tuple[Session, list[Event]]:
+        """Change what is given of a session. Raises `UnknownSession`."""
+        with self._batch(durable=True) as batch:
+            session = batch.change_session(session_id, change).session
+        return session, batch.journal.events
+
+    def delete_session(self, session_id: str) -> list[Event]:
+        """Delete a session for every reader; `purge` takes away what it held. Raises `UnknownSession`.
+
+        No turn of it may run.
+        """
+        with self._batch(durable=True) as batch:
+            batch.delete_session(session_id)
+        return batch.journal.events
+
+    def purge(self) -> bool:
+        """Take away a piece of what deleted sessions held; return whether there may be more."""
+        with self._writer.transaction(references=False) as connection:
+            return sessions.purge_piece(connection)
+
+    def unfinished_adoptions(self) -> list[str]:
+        """Return the sessions whose history was not wholly read when the bridge was ended."""
+        with self._readers.snapshot() as connection:
+            found = connection.execute("SELECT id FROM sessions WHERE adopting AND NOT deleted")
+            return [row[0] for row in found]
+
+    def session_of_kiro(self, engine: Engine, kiro_id: str) -> Session | None:
+        """Return the session that holds a conversation of Kiro's, or None."""
+        with self._readers.snapshot() as connection:
+            return reading.session_of_kiro(connection, engine, kiro_id)
+
+    def context(self, session_id: str) -> tuple[str, str] | None:
+        """Return title and text of what the session's first prompt takes along, or None."""
+        with self._readers.snapshot() as connection:
+            return reading.context(connection, session_id)
+
+    def queue(self, session_id: str) -> Queue:
+        """Return the prompts that wait. Raises `UnknownSession`."""
+        with self._readers.snapshot() as connection:
+            return queue.listed(connection, reading.known_number(connection, session_id))
+
+    def enqueue(self, session_id: str, text: str, *, first: bool = False) -> tuple[int, list[Event]]:
+        """Add a prompt to the queue, at its end or as the `first`; return its id. Raises `UnknownSession`, and
+        RequestRefused where too many wait."""
+        with self._batch(durable=True) as batch:
+            number = batch.enqueue(session_id, text, first=first)
+        return number, batch.journal.events
+
+    def change_queued(
+        self, session_id: str, queued_id: int, *, text: str | None = None, place: int | None = None
+    ) -> list[Event]:
+        """Change text or place of a prompt that waits. Raises `UnknownSession`, RequestRefused (`unknown_queued`)."""
+        with self._batch(durable=True) as batch:
+            batch.change_queued(session_id, queued_id, text, place)
+        return batch.journal.events
+
+    def remove_queued(self, session_id: str, queued_id: int) -> list[Event]:
+        """Take a prompt out of the queue. Raises `UnknownSession`, RequestRefused (`unknown_queued`)."""
+        with self._batch(durable=True) as batch:
+            batch.remove_queued(session_id, queued_id)
+        return batch.journal.events
+
+    def hold_queue(self, session_id: str, reason: str) -> list[Event]:
+        """Hold the queue, saying why, or have it go on (an empty reason). Nothing changes where nothing waits to be
+        held. Raises `UnknownSession`."""
+        with self._batch(durable=True) as batch:
+            batch.hold_queue(session_id, reason)
+        return batch.journal.events
+
+    def waiting_queues(self) -> list[str]:
+        """Return the sessions in which prompts wait and are not held."""
+        with self._readers.snapshot() as connection:
+            found = connection.execute(
+                "SELECT id FROM sessions WHERE held = '' AND NOT deleted"
+                " AND EXISTS (SELECT 1 FROM queue WHERE session_num = num)"
+            )
+            return [row[0] for row in found]
+
+    def accept_queued(self, session_id: str, sent: Callable[[str], str]) -> tuple[Turn, list[Event]] | None:
+        """Make a turn of the next prompt of the queue; None when none waits or the queue is held.
+
+        `sent` returns what Kiro is given for a prompt where that is another text, else an empty one.
+        """
+        with self._batch(durable=True) as batch:
+            turn = batch.accept_queued(session_id, sent)
+        return None if turn is None else (turn, batch.journal.events)
+
+    def search(self, query: str, limit: int) -> list[Found]:
+        """Return the places where all the words stand. Raises RequestRefused (code `search_unavailable`)."""
+        with self._readers.snapshot() as connection:
+            return search.find(connection, query, limit)
+
+    def index(self) -> bool:
+        """Take a piece of what was said into the search index; return whether there is more."""
+        with self._readers.snapshot() as connection:
+            if connection.execute("SELECT 1 FROM to_index LIMIT 1").fetchone() is None:
+                return False
+        with self._writer.transaction() as connection:
+            return search.index_piece(connection) if search.prepare(connection) else False
 
     def session(self, session_id: str) -> Session | None:
         """Return the session, or None."""
         with self._readers.snapshot() as connection:
             return reading.session(connection, session_id)
 
-    def sessions(self) -> list[Session]:
-        """Return all sessions, the newest updated first."""
+    def sessions(self, *, archived: bool | None = None) -> list[Session]:
+        """Return all sessions, or those that are `archived` or not, pinned ones first, then the newest updated."""
         with self._readers.snapshot() as connection:
-            return reading.sessions(connection)
+            return reading.sessions(connection, archived)
 
     def accept(
-        self, session_id: str, prompt: str, *, origin: Literal["user", "initial"] = "user"
+        self, session_id: str, prompt: str, *, origin: Literal["user", "initial"] = "user", sent: str = ""
     ) -> tuple[Turn, list[Event]]:
         """Store a prompt as a new turn with its prompt item; it survives even the machine's death from here on.
 
-        `Turn.message_id` is even and above every AgentAPI id given before. Raises `UnknownSession`.
+        `Turn.message_id` is even and above every AgentAPI id given before. `sent` is what Kiro is given where that is
+        another text. Raises `UnknownSession`.
         """
         with self._batch(durable=True) as batch:
-            free = batch.free_message_id()
-            turn = batch.create_turn(session_id, NewTurn(free + free % 2, prompt, origin, batch.now))
+            turn = batch.create_turn(session_id, NewTurn(batch.even_message_id(), prompt, origin, batch.now, sent=sent))
         return turn, batch.journal.events
 
     def start(self, turn_id: int) -> TurnEvent:
@@ -121,7 +264,7 @@ class Ledger:
         """
         if not changes:
             return []
-        with self._batch(durable=any(isinstance(change, TurnEnded) for change in changes)) as batch:
+        with self._batch(durable=any(map(_must_last, changes))) as batch:
             batch.make(turn_id, changes)
         return batch.journal.events
 
@@ -174,6 +317,11 @@ class Ledger:
         with self._readers.snapshot() as connection:
             return reading.item(connection, item_id)
 
+    def pending_approvals(self, turn_id: int) -> list[StoredItem]:
+        """Return the approvals of the turn that nobody has answered yet, oldest first."""
+        with self._readers.snapshot() as connection:
+            return reading.pending_approvals(connection, turn_id)
+
     def keys(self, session_id: str, keys: Iterable[str]) -> set[str]:
         """Return which of the keys the session has items for."""
         with self._readers.snapshot() as connection:
@@ -193,6 +341,13 @@ class Ledger:
         """
         with self._readers.snapshot() as connection:
             return reading.events_after(connection, seq, session_id, limit)
+
+    def overview_after(self, seq: int, limit: int = 1000) -> tuple[list[Event], int]:
+        """Return what a list of sessions needs of the events after `seq`: those of sessions, turns and approvals; and
+        the sequence up to which that is all. Looks at no more than `limit` events of any kind.
+        """
+        with self._readers.snapshot() as connection:
+            return reading.overview_after(connection, seq, limit)
 
     def import_messages(self, session_id: str, messages: Sequence[ImportedMessage]) -> list[Event]:
         """Take in the messages of an AgentAPI state file as turns that are `completed`; all of them or none.
@@ -224,3 +379,10 @@ class Ledger:
             batch = Batch(connection, self._clock())
             yield batch
             batch.journal.finish()
+
+
+def _must_last(change: Change) -> bool:
+    """Return whether a change must survive the machine's death: an end, and what somebody answered."""
+    return isinstance(change, TurnEnded) or (
+        isinstance(change, ItemPut) and change.item.kind == "approval" and change.item.final
+    )

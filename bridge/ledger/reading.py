@@ -26,8 +26,9 @@ from bridge.core.records import (
 from bridge.errors import UnknownSession
 from bridge.ledger import rows
 
-SESSION = "SELECT id, cwd, title, engine, kiro_id, created_at, updated_at FROM sessions"
-TURN = """SELECT t.id, s.id AS session_id, t.message_id, p.text AS prompt, t.state, t.accepted_at, t.ended_at,
+SESSION = """SELECT id, cwd, title, engine, kiro_id, created_at, updated_at, pinned, archived, origin, options,
+    last_line, deleted, (SELECT count(*) FROM queue WHERE session_num = num) AS queued FROM sessions"""
+TURN = """SELECT t.id, s.id AS session_id, t.message_id, p.text AS prompt, p.sent, t.state, t.accepted_at, t.ended_at,
     t.changed_at, t.problem, m.mark, t.origin
     FROM turns t CROSS JOIN sessions s ON s.num = t.session_num
     LEFT JOIN prompts p ON p.turn_id = t.id LEFT JOIN marks m ON m.turn_id = t.id"""
@@ -45,7 +46,9 @@ _KEYS_AT_ONCE = 500
 
 def number_of(connection: sqlite3.Connection, session_id: str) -> int | None:
     """Return the session's number, by which the other tables know it, or None."""
-    row = connection.execute("SELECT num FROM sessions WHERE id = ?", (rows.clean(session_id),)).fetchone()
+    row = connection.execute(
+        "SELECT num FROM sessions WHERE id = ? AND NOT deleted", (rows.clean(session_id),)
+    ).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -61,13 +64,40 @@ def known_number(connection: sqlite3.Connection, session_id: str) -> int:
 
 def session(connection: sqlite3.Connection, session_id: str) -> Session | None:
     """Return a session, or None."""
-    row = connection.execute(f"{SESSION} WHERE id = ?", (rows.clean(session_id),)).fetchone()
+    row = connection.execute(f"{SESSION} WHERE id = ? AND NOT deleted", (rows.clean(session_id),)).fetchone()
     return row and rows.session_of(row)
 
 
-def sessions(connection: sqlite3.Connection) -> list[Session]:
-    """Return all sessions, the newest updated first."""
-    return [rows.session_of(row) for row in connection.execute(f"{SESSION} ORDER BY updated_at DESC, num DESC")]
+def session_as_told(connection: sqlite3.Connection, session_id: str) -> Session:
+    """Return a session that is there or was deleted, as its events tell of it."""
+    return rows.session_of(connection.execute(f"{SESSION} WHERE id = ?", (session_id,)).fetchone())
+
+
+def sessions(connection: sqlite3.Connection, archived: bool | None) -> list[Session]:
+    """Return all sessions, or those that are `archived` or not, pinned ones first, then the newest updated."""
+    found = connection.execute(
+        f"{SESSION} WHERE NOT deleted AND NOT adopting AND archived = coalesce(?, archived)"
+        " ORDER BY pinned DESC, updated_at DESC, num DESC",
+        (archived,),
+    )
+    return [rows.session_of(row) for row in found]
+
+
+def session_of_kiro(connection: sqlite3.Connection, engine: str, kiro_id: str) -> Session | None:
+    """Return the session that holds a conversation of Kiro's, or None."""
+    row = connection.execute(
+        f"{SESSION} WHERE engine = ? AND kiro_id = ? AND NOT deleted ORDER BY num DESC LIMIT 1",
+        (engine, rows.clean(kiro_id)),
+    ).fetchone()
+    return row and rows.session_of(row)
+
+
+def context(connection: sqlite3.Connection, session_id: str) -> tuple[str, str] | None:
+    """Return title and text of what the session's first prompt takes along, or None."""
+    row = connection.execute(
+        "SELECT title, text FROM contexts WHERE session_num = ?", (number_of(connection, session_id),)
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def turn(connection: sqlite3.Connection, turn_id: int) -> Turn | None:
@@ -173,6 +203,19 @@ def item(connection: sqlite3.Connection, item_id: int) -> StoredItem | None:
     return found[0] if found else None
 
 
+def pending_approvals(connection: sqlite3.Connection, turn_id: int) -> list[StoredItem]:
+    """Return the approvals of a turn that are not over, in their places."""
+    owner = connection.execute("SELECT session_num FROM turns WHERE id = ?", (_bounded(turn_id),)).fetchone()
+    if owner is None:
+        return []
+    found = connection.execute(
+        f"{ITEM} WHERE i.session_num = ? AND i.turn_id = ? AND i.key IS NOT NULL AND i.kind = 'approval'"
+        " AND NOT i.final ORDER BY i.position, i.id",
+        (owner[0], turn_id),
+    )
+    return _items(connection, found)
+
+
 def keys(connection: sqlite3.Connection, session_id: str, asked: Iterable[str]) -> set[str]:
     """Return which of the keys the session has items for."""
     number, by_stored = number_of(connection, session_id), {key: rows.clean(key) for key in asked}
@@ -209,7 +252,9 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 def events_after(connection: sqlite3.Connection, seq: int, session_id: str | None, limit: int) -> list[Event]:
     """Return the first `limit` kept events above `seq`, of one session or of all (None), ascending."""
-    scope, value = ("", ()) if session_id is None else (" AND e.session_num = ?", (number_of(connection, session_id),))
+    scope, value = "", tuple[int | None, ...]()
+    if session_id is not None:
+        scope, value = " AND e.session_num = ?", (_any_number(connection, session_id),)
     page = connection.execute(
         f"{EVENTS} WHERE e.seq > ?{scope} ORDER BY e.seq LIMIT ?", (_bounded(seq), *value, _limit(limit))
     ).fetchall()
@@ -224,15 +269,41 @@ def events_after(connection: sqlite3.Connection, seq: int, session_id: str | Non
     return [_event(connection, row, items_by_seq) for row in page]
 
 
+def overview_after(connection: sqlite3.Connection, seq: int, limit: int) -> tuple[list[Event], int]:
+    """Return what a list of sessions needs of the kept events above `seq`, ascending: those of sessions, turns and
+    approvals; and the sequence up to which that is all. Looks at no more than `limit` events.
+    """
+    page = connection.execute(
+        "SELECT e.seq, s.id AS session_id, e.kind, e.turn_id, e.item_id, e.state, e.at, i.kind AS item_kind"
+        " FROM events e CROSS JOIN sessions s ON s.num = e.session_num LEFT JOIN items i ON i.id = e.item_id"
+        " WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
+        (_bounded(seq), limit),
+    ).fetchall()
+    reached = page[-1]["seq"] if len(page) == limit else max(seq, last_seq(connection))
+    told: list[Event] = []
+    for row in page:
+        if row["kind"] in ("session", "turn"):
+            told.append(_event(connection, row, {}))
+        elif row["kind"] == "item" and row["item_kind"] == "approval":
+            stored = item(connection, row["item_id"])
+            if stored is not None:
+                told.append(ItemEvent(row["seq"], stored))
+    return told, reached
+
+
+def _any_number(connection: sqlite3.Connection, session_id: str) -> int | None:
+    """Return the number of a session, also of one that was deleted: its last event tells so."""
+    row = connection.execute("SELECT num FROM sessions WHERE id = ?", (rows.clean(session_id),)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def _event(connection: sqlite3.Connection, row: sqlite3.Row, items_by_seq: Mapping[int, StoredItem]) -> Event:
     if row["kind"] == "item":
         return ItemEvent(row["seq"], items_by_seq[row["seq"]])
     if row["kind"] == "removed":
         return RemovedEvent(row["seq"], row["session_id"], row["turn_id"], row["item_id"])
     if row["kind"] == "session":
-        now = session(connection, row["session_id"])
-        assert now is not None  # a foreign key
-        return SessionEvent(row["seq"], now)
+        return SessionEvent(row["seq"], session_as_told(connection, row["session_id"]))
     stands = turn(connection, row["turn_id"])
     assert stands is not None  # a foreign key
     return TurnEvent(row["seq"], _as_it_was(stands, row))

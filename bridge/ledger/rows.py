@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.core.items import Item
-from bridge.core.records import Session, StoredItem, Turn
+from bridge.core.records import QueuedPrompt, Session, SessionOptions, StoredItem, Turn
 from bridge.errors import Problem
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -58,7 +58,32 @@ def session_of(row: sqlite3.Row) -> Session:
         kiro_id=row["kiro_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        pinned=bool(row["pinned"]),
+        archived=bool(row["archived"]),
+        origin=row["origin"],
+        options=options_of(row["options"]),
+        last_line=row["last_line"],
+        queued=row["queued"],
+        deleted=bool(row["deleted"]),
     )
+
+
+def to_options(options: SessionOptions) -> str:
+    """Return the column value of a session's wishes: what differs from the settings."""
+    return to_json({name: value for name, value in vars(options).items() if value})
+
+
+def options_of(text: str) -> SessionOptions:
+    """Return the wishes that `to_options` made a text of."""
+    if text == "{}":
+        return SessionOptions()
+    fields = json.loads(text)
+    return SessionOptions(**{**fields, "trust_tools": tuple(fields.get("trust_tools", ()))})
+
+
+def queued_of(row: sqlite3.Row) -> QueuedPrompt:
+    """Return the prompt of a row that `queue.LISTED` selected."""
+    return QueuedPrompt(row["id"], row["session_id"], row["text"], row["created_at"])
 
 
 def turn_of(row: sqlite3.Row) -> Turn:
@@ -75,6 +100,7 @@ def turn_of(row: sqlite3.Row) -> Turn:
         problem=Problem(**json.loads(row["problem"])) if row["problem"] else None,
         mark=json.loads(row["mark"]) if row["mark"] else {},
         origin=row["origin"],
+        sent=row["sent"] or "",
     )
 
 

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bridge.core.text import first_line
 from bridge.ledger import failures
 
 Migration = tuple[int, Callable[[sqlite3.Connection], None]]
@@ -58,13 +59,57 @@ _VERSION_1 = (
 )
 
 
+LAST_LINE_LENGTH = 160
+"""Characters of what was said last that stand with a session."""
+
+_INDEXED_LENGTH = 20_000
+"""Characters of an item that can be searched for: a tool's output can be of any length."""
+
+_VERSION_2 = (
+    "ALTER TABLE sessions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN archived INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN origin TEXT NOT NULL DEFAULT 'bridge'",
+    "ALTER TABLE sessions ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE sessions ADD COLUMN named INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN last_line TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sessions ADD COLUMN held TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sessions ADD COLUMN adopting INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE prompts ADD COLUMN sent TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE queue (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, session_num INTEGER NOT NULL REFERENCES sessions(num),
+        place INTEGER NOT NULL, created_at REAL NOT NULL, text TEXT NOT NULL)""",
+    "CREATE INDEX queue_by_place ON queue (session_num, place)",
+    """CREATE TABLE contexts (
+        session_num INTEGER PRIMARY KEY REFERENCES sessions(num), title TEXT NOT NULL, text TEXT NOT NULL)""",
+    f"""CREATE VIEW search_texts AS SELECT id, substr(text, 1, {_INDEXED_LENGTH}) AS text FROM items""",
+    "CREATE TABLE indexed (item_id INTEGER PRIMARY KEY)",
+    "CREATE TABLE to_index (turn_id INTEGER PRIMARY KEY)",
+    "INSERT INTO to_index SELECT id FROM turns",
+)
+"""`indexed` holds the items whose text stands in the search index, `to_index` the turns that may have others."""
+
+
+def _add_sessions(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_2:
+        connection.execute(statement)
+    last = connection.execute(
+        "SELECT s.num, substr(p.text, 1, 2000) FROM sessions s JOIN prompts p"
+        " ON p.turn_id = (SELECT max(id) FROM turns WHERE session_num = s.num)"
+    ).fetchall()
+    connection.executemany(
+        "UPDATE sessions SET last_line = ? WHERE num = ?",
+        [(first_line(text, LAST_LINE_LENGTH), number) for number, text in last],
+    )
+
+
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement in _VERSION_1:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = ((1, _create),)
+MIGRATIONS: tuple[Migration, ...] = ((1, _create), (2, _add_sessions))
 
 
 def version_of(connection: sqlite3.Connection) -> int:

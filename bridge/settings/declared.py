@@ -18,6 +18,7 @@ from bridge.settings.kinds import (
     Choice,
     Directory,
     FilePath,
+    Folders,
     Hosts,
     Line,
     Origins,
@@ -50,7 +51,8 @@ class Settings:
     """What the bridge was told, every value checked. `origins` says of each setting where its value came from."""
 
     trust_all_tools: bool = declare(
-        YesNo(), KIRO, "Let Kiro use every tool without asking. Without it untrusted tools are refused.", default=False
+        YesNo(), KIRO,
+        "Let Kiro use every tool without asking. Without it Kiro asks over ACP; headless it is refused.", default=False,
     )
     trust_tools: tuple[str, ...] | None = declare(
         Tools(), KIRO, "Tools Kiro may use without asking; an empty list trusts none.",
@@ -72,13 +74,40 @@ class Settings:
         Choice(("auto", "v1", "v2", "v3")), KIRO,
         "Kiro's engine. `auto` takes the one that the kiro-cli found uses by itself.", default="auto",
     )
-    transport: Literal["auto", "headless"] = declare(
-        Choice(("auto", "headless"), later=("acp",)), KIRO,
-        "How Kiro is driven. `headless` runs one kiro-cli for each prompt.", default="auto",
+    transport: Literal["auto", "acp", "headless"] = declare(
+        Choice(("auto", "acp", "headless")), KIRO,
+        "How Kiro is driven. `acp` keeps one kiro-cli running for each conversation, which can ask for approvals; "
+        "`headless` runs one for each prompt; `auto` takes ACP where kiro-cli has it.", default="auto",
+    )
+    approval_timeout: float = declare(
+        Seconds(0, 86_400), KIRO,
+        "Time after which an approval that nobody answered is a refusal; 0 lets it wait for ever.", default=0.0,
+    )
+    acp_processes: int = declare(
+        Whole(1, 64), KIRO,
+        "kiro-cli processes that may be kept running over ACP; the one that was idle longest ends for another.",
+        default=8,
+    )
+    acp_idle: float = declare(
+        Seconds(1, 86_400), KIRO,
+        "Time after which a kiro-cli that is kept running and not used is ended; the next prompt starts it again.",
+        default=900.0,
     )
     workdir: Path = declare(
         Directory(), KIRO, "Directory Kiro works in.",
         derive=lambda values, around: around.cwd.resolve(), shown_default="where the bridge is started",
+    )
+    sessions_root: Path = declare(
+        FilePath(needed=True), KIRO, "Directory in which a session without a folder of its own gets one.",
+        derive=lambda values, around: around.home / "kiro-sessions",
+        shown_default="kiro-sessions in the home directory",
+    )
+    allowed_folders: tuple[Path, ...] = declare(
+        Folders(), KIRO, "Folders within which a session may be given its folder.",
+        derive=lambda values, around: (around.home,), shown_default="the home directory",
+    )
+    sessions_at_once: int = declare(
+        Whole(1, 64), KIRO, "Sessions that may work at the same time; prompts to others wait.", default=8
     )
     kiro_cli_path: Path | None = declare(
         FilePath(), KIRO, "The kiro-cli to run, instead of searching for one.",

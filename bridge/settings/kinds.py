@@ -134,7 +134,6 @@ class Choice:
     words: tuple[str, ...]
     optional: bool = False
     complaint: str = ""
-    later: tuple[str, ...] = ()
     many: bool = False
 
     @property
@@ -149,8 +148,6 @@ class Choice:
             return None
         if word in self.words:
             return word
-        if word in self.later:
-            raise Refused(f"{word} is not in this version of the bridge; it must be one of: {self.name}")
         begin = f"{self.complaint}: {word}; " if self.complaint else ""
         raise Refused(f"{begin}it must be one of: {self.name}")
 
@@ -254,6 +251,19 @@ class Directory:
         if not real.is_dir():
             raise Refused("it must be a directory, and this is something else")
         return real
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Paths of folders, which need not exist."""
+
+    name: str = "list of paths"
+    many: bool = True
+
+    def parse(self, raw: object, around: Surroundings) -> tuple[Path, ...]:
+        """Return the absolute paths in their order, each once."""
+        paths = [FilePath().parse(entry, around) for entry in as_list(raw)]
+        return tuple(dict.fromkeys(path for path in paths if path is not None))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def as_given(kind: Kind, value: Any) -> Any:
 def as_yaml(value: Any) -> str:
     """Return a value of a setting as YAML in one line."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(as_yaml, value))}]"
+        return f"[{', '.join(as_yaml(str(entry)) for entry in value)}]"
     if isinstance(value, str):
         return yaml.safe_dump(value, default_style='"', width=math.inf, allow_unicode=True).strip()
     return json.dumps(value)

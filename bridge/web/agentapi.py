@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from bridge.core.agentapi import KEYS
 from bridge.core.text import strip_prompt
-from bridge.errors import AgentBusy, BridgeError, EmptyPrompt
+from bridge.errors import AgentBusy, BridgeError, EmptyPrompt, RawRefused
 from bridge.web import validation, wire
-from bridge.web.operations import View
+from bridge.web.operation import View
 from bridge.web.problems import kind_of
 from bridge.web.replies import UNEXPECTED, Refusal, entry, problem, reply
 from bridge.web.service import chat, config, streams
@@ -23,7 +24,6 @@ _SENDING = "failed to send message: "
 _EMPTY = "message must not be empty"
 _BUSY = "message can only be sent when the agent is waiting for user input"
 _STOP_KEYS = frozenset({"\x1b", "\x03"})
-_ANSWER_KEYS = frozenset({"y", "n", "t"})
 
 
 def status() -> Response:
@@ -96,9 +96,11 @@ def _key(text: str) -> None:
     """Do what a key means (design: difference to AgentAPI): stop the turn, nothing, or be refused."""
     if text in _STOP_KEYS:
         chat().cancel()
-    elif text in _ANSWER_KEYS:
-        cause = f"{text!r} answers a request for approval, and none is pending."
-        raise _raw_refused(cause, "Send it as a message of type 'user' if it is meant as a prompt.")
+    elif text in KEYS:
+        try:
+            chat().answer_key(text)
+        except RawRefused as error:
+            raise _raw_refused(error.problem.cause, error.problem.remedy) from error
     elif text:
         cause = "There is no terminal behind this bridge, so raw text has nowhere to go."
         remedy = (

@@ -11,8 +11,28 @@ from typing import Any
 from flask import Flask, Request
 from werkzeug.routing import MapAdapter, Rule
 
-from bridge.web import agentapi, api_v1, bodies, hosts, operations, page, problems, uploads
+from bridge.web import (
+    agentapi,
+    api_v1,
+    bodies,
+    hosts,
+    late_views,
+    operations,
+    page,
+    problems,
+    session_routes,
+    uploads,
+)
+from bridge.web.operation import View
 from bridge.web.service import ChatService, WebConfig
+
+VIEWS: dict[str, View] = {
+    **agentapi.VIEWS,
+    **api_v1.VIEWS,
+    **session_routes.VIEWS,
+    **late_views.VIEWS,
+    "post-upload": uploads.upload,
+}
 
 
 class ExactRule(Rule):
@@ -59,5 +79,5 @@ def create_app(service: ChatService, config: WebConfig) -> Flask:
     bodies.install(app, config.bodies_at_once)
     uploads.install(app, config.upload_root)
     page.install(app)
-    operations.mount(app, {**agentapi.VIEWS, **api_v1.VIEWS, "post-upload": uploads.upload})
+    operations.mount(app, VIEWS)
     return app

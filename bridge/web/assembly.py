@@ -6,6 +6,7 @@ Invariant: built once, in the process that serves; `stop` releases what the cons
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -16,17 +17,23 @@ from bridge import __version__
 from bridge.coder import make_reporter
 from bridge.core.agentapi import turn_messages
 from bridge.core.records import Session, Turn
-from bridge.engine import Engine, Hub
+from bridge.engine import Engine, Hub, SessionFacts
+from bridge.engine.approvals import Approvals
 from bridge.engine.state_file import StateFile, StateUnreadable
 from bridge.errors import LedgerError
 from bridge.ledger import Ledger
+from bridge.web import session_parts
 from bridge.web.agent_feed import AgentFeed
 from bridge.web.app import create_app
 from bridge.web.broadcaster import Broadcaster
+from bridge.web.overview import OverviewStream
 from bridge.web.service import ChatMessage, ItemPage, ServiceStatus, WebConfig
 from bridge.web.session_feed import SessionFeed
+from bridge.web.session_parts import SessionParts
 from bridge.web.streams import Streams
+from bridge.web.things import Things
 from bridge.web.transports import Transports
+from bridge.web.wire import event_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -45,16 +52,23 @@ _PAGE = 200
 class EngineService:
     """The engine and the ledger as the HTTP surface sees them (`bridge.web.service.ChatService`)."""
 
-    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, approvals: Approvals) -> None:
         self._engine = engine
         self._ledger = ledger
+        self._approvals = approvals
 
     def status(self) -> ServiceStatus:
         """Return the status of the primary session."""
         status = self._engine.status()
-        return ServiceStatus(
-            status.phase, "running" if self._engine.busy() else "stable", status.ready, status.problem
-        )
+        return ServiceStatus(status.phase, "running" if self._engine.busy() else "stable", status.ready, status.problem)
+
+    def answer_key(self, key: str) -> None:
+        """Answer what the primary session waits for by one of AgentAPI's raw keys."""
+        self._approvals.answer_key(self._engine.primary, key)
+
+    def facts(self, session: Session) -> SessionFacts:
+        """Return what is true of a session just now."""
+        return self._engine.facts(session)
 
     def messages(self) -> list[ChatMessage]:
         """Return the primary session as AgentAPI messages, oldest first."""
@@ -70,9 +84,9 @@ class EngineService:
             self._engine.session(session_id)
         return self._engine.cancel(session_id)
 
-    def sessions(self) -> list[Session]:
-        """Return every session, the one that changed last first."""
-        return self._ledger.sessions()
+    def sessions(self, *, archived: bool | None = None) -> list[Session]:
+        """Return every session, or those that are archived or not, pinned ones first, then the last changed."""
+        return self._ledger.sessions(archived=archived)
 
     def session(self, session_id: str) -> Session:
         """Return one session."""
@@ -109,10 +123,19 @@ class BridgeApplication:
             self._transports = Transports(settings)
             undo.callback(self._transports.close)
             self._hub = Hub(self._ledger.last_seq())
-            self._engine = Engine(self._ledger, self._hub, self._transports.make, workdir=str(settings.workdir))
+            self._engine = Engine(
+                self._ledger,
+                self._hub,
+                self._transports.make,
+                workdir=str(settings.workdir),
+                defaults=session_parts.wishes_of(settings),
+                at_once=settings.sessions_at_once,
+            )
             undo.callback(self._engine.stop)
+            self._sessions = SessionParts(settings, self._engine, self._ledger)
             self._agent_feed = AgentFeed(self._ledger, self._engine.primary, self._engine.busy, AGENT_TYPE)
             self._broadcaster = self._make_broadcaster(settings)
+            undo.callback(self._things.close)
             self._initial_prompt = settings.initial_prompt
             self._state: StateFile | None = None
             initial = self._restore(settings)
@@ -125,6 +148,7 @@ class BridgeApplication:
         if self._reporter is not None:
             self._reporter.start()
         self._engine.start(initial)
+        self._sessions.upkeep.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -143,8 +167,10 @@ class BridgeApplication:
     def stop(self) -> None:
         """End turns and streams, save the state, release everything."""
         self._stopping = True
+        self._sessions.upkeep.stop()
         self._engine.stop(STOP_SECONDS)
         self._transports.close()
+        self._things.close()
         self.save_state()
         if self._reporter is not None:
             self._reporter.stop()
@@ -155,11 +181,17 @@ class BridgeApplication:
         return not self._stopping and self._engine.status().ready
 
     def _make_broadcaster(self, settings: Settings) -> Broadcaster:
-        session_feed = SessionFeed(self._ledger, self._hub.last_seq)
+        as_json = functools.partial(event_json, facts=self._engine.facts)
+        session_feed = SessionFeed(self._ledger, self._hub.last_seq, as_json)
         broadcaster = Broadcaster(self._hub, self._agent_feed, session_feed, settings.heartbeat)
-        streams = Streams(broadcaster, self._agent_feed, session_feed, settings.max_clients)
-        app = create_app(EngineService(self._engine, self._ledger), _web_config(settings))
+        overview = functools.partial(OverviewStream, self._hub, self._ledger, as_json)
+        streams = Streams(broadcaster, self._agent_feed, session_feed, settings.max_clients, overview)
+        service = EngineService(self._engine, self._ledger, self._sessions.approvals)
+        app = create_app(service, _web_config(settings))
         app.extensions["streams"] = streams
+        app.extensions["session_service"] = self._sessions.service
+        self._things = Things(settings, self._engine, self._ledger, service, broadcaster.wake)
+        app.extensions["things"] = self._things
         self._wsgi = streams.wrap(app)
         return broadcaster
 

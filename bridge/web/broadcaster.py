@@ -2,12 +2,14 @@
 
 Invariants: a subscriber never slows a turn, a request or another subscriber. Nothing is queued for any one of them but
 the rest of the batch its socket did not take; one that takes nothing for `STALL_SECONDS` is dropped, and may come back.
+The long answers that wait for their readers are no more than `MOST_ANSWERS` and `ANSWER_BYTES`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import selectors
 import socket
@@ -16,96 +18,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bridge.engine.hub import Hub
 from bridge.web.agent_feed import AgentFeed
 from bridge.web.session_feed import SessionFeed
 from bridge.web.sse import HEARTBEAT
+from bridge.web.subscriptions import FellBehind, Finished, Stream, WholeAnswer
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 20.0
+MOST_ANSWERS = 256
+ANSWER_BYTES = 128 << 20
+"""Bytes of all long answers, equal ones counted once; beyond it the reader goes that has taken nothing for longest."""
+
 LAST_CHUNK = b"0\r\n\r\n"
-
-
-class Stream(Protocol):
-    """What one subscriber follows."""
-
-    def take(self) -> bytes:
-        """Return the next bytes for the subscriber, empty when there is nothing now.
-
-        Raises FellBehind when what comes next is no longer to be had, Finished when nothing will ever come.
-        """
-
-
-class FellBehind(Exception):
-    """A subscriber is so slow that it can only start again."""
-
-
-class Finished(Exception):
-    """A subscriber has got all that there is for it."""
-
-
-class WholeAnswer:
-    """A reader of one long answer, which goes out ahead of the first `take`."""
-
-    def take(self) -> bytes:
-        """Return nothing more."""
-        raise Finished
-
-
-class AgentStream:
-    """A subscriber of AgentAPI's `/events`: everything there is, then what changes."""
-
-    def __init__(self, feed: AgentFeed) -> None:
-        self._feed = feed
-        self._replay = feed.replay()
-        self._next: int | None = None
-
-    def take(self) -> bytes:
-        """Return the next page of the replay, or the frames that are new since the last call."""
-        if self._next is None:
-            page = next(self._replay, None)
-            if page is not None:
-                return page or self.take()
-            self._next = self._feed.end
-        if self._next < self._feed.begin:
-            raise FellBehind
-        start, self._next = self._next, self._feed.end
-        return self._feed.frames(start) if start < self._next else b""
-
-
-class ScreenStream:
-    """A subscriber of AgentAPI's `/internal/screen`: the latest answer whenever it has changed."""
-
-    def __init__(self, feed: AgentFeed) -> None:
-        self._feed = feed
-        self._shown = -1
-
-    def take(self) -> bytes:
-        """Return the current screen if it is another one than the last."""
-        if self._shown == self._feed.screens:
-            return b""
-        self._shown = self._feed.screens
-        return self._feed.screen()
-
-
-class SessionStream:
-    """A subscriber of one session's events: those after sequence `seq`, or from now on when that is None."""
-
-    def __init__(self, feed: SessionFeed, session_id: str, seq: int | None) -> None:
-        self._feed = feed
-        self._session_id = session_id
-        self._seq = feed.last_seq if seq is None else seq
-
-    def take(self) -> bytes:
-        """Return the frames after the last ones, a bounded number at a time."""
-        if self._seq >= self._feed.last_seq:
-            return b""
-        batch = self._feed.after(self._session_id, self._seq)
-        self._seq = batch.seq
-        return batch.data
 
 
 @dataclass(eq=False)
@@ -115,13 +42,14 @@ class _Client:
     chunked: bool
     rest: memoryview = field(default_factory=lambda: memoryview(b""))
     waiting: bool = False
+    silent: bool = False
     moved_at: float = field(default_factory=time.monotonic)
 
 
 class Broadcaster:
-    """Owns the sockets of all event streams.
+    """Owns the sockets of all event streams, and of the readers of long answers.
 
-    `now_streams` counts them. `adopt` hands a connection over from the thread that answered its request.
+    `now_streams` counts the streams. `adopt` hands a connection over from the thread that answered its request.
     """
 
     def __init__(self, hub: Hub, agent_feed: AgentFeed, session_feed: SessionFeed, heartbeat: float) -> None:
@@ -130,6 +58,7 @@ class Broadcaster:
         self._session_feed = session_feed
         self._heartbeat = heartbeat
         self._clients: set[_Client] = set()
+        self._answers: dict[_Client, WholeAnswer] = {}
         self._arrivals: deque[_Client] = deque()
         self._jobs: deque[Callable[[], None]] = deque()
         self._selector = selectors.DefaultSelector()
@@ -165,7 +94,7 @@ class Broadcaster:
     @property
     def now_streams(self) -> int:
         """Return how many streams are open."""
-        return len(self._clients) + len(self._arrivals)
+        return len(self._clients) - len(self._answers) + len(self._arrivals)
 
     def adopt(self, sock: socket.socket, head: bytes, stream: Stream, chunked: bool) -> None:
         """Take over a connection: send `head`, then what `stream` gives, until the peer leaves or the bridge stops."""
@@ -182,10 +111,9 @@ class Broadcaster:
         self._farewell()
 
     def _step(self, beat_at: float) -> float:
-        now = time.monotonic()
-        due = self._agent_feed.due()
-        until = beat_at if due is None else min(beat_at, due)
-        for key, mask in self._selector.select(max(0.0, until - now)):
+        rendered_at = self._session_feed.rendered.due()
+        until = min(beat_at, self._agent_feed.due() or beat_at, rendered_at, self._stalled_at())
+        for key, mask in self._selector.select(max(0.0, until - time.monotonic())):
             self._ready(key, mask)
         while self._jobs:
             self._jobs.popleft()()
@@ -198,6 +126,10 @@ class Broadcaster:
             self._serve(client, now, beat)
         return now + self._heartbeat if beat else beat_at
 
+    def _stalled_at(self) -> float:
+        """Return when the first of the clients that take nothing has stalled."""
+        return min((client.moved_at for client in self._clients if client.waiting), default=math.inf) + STALL_SECONDS
+
     def _ready(self, key: selectors.SelectorKey, mask: int) -> None:
         client = key.data
         if client is None:
@@ -207,15 +139,23 @@ class Broadcaster:
             self._hear(client)
 
     def _hear(self, client: _Client) -> None:
-        """Notice a peer that left; whatever else it says is of no interest."""
+        """Notice a peer that left; whatever else it says is of no interest.
+
+        One that has only ended its request still gets its answer: if it is gone, the connection is reset by the next
+        bytes.
+        """
         try:
             if client.sock.recv(4096):
                 return
+            client.silent = client in self._answers
         except BlockingIOError:
             return
         except OSError:
             pass
-        self._drop(client)
+        if client.silent:
+            self._watch(client)
+        else:
+            self._drop(client)
 
     def _welcome(self) -> None:
         while self._arrivals:
@@ -225,6 +165,19 @@ class Broadcaster:
                 client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(client.sock, selectors.EVENT_READ, client)
             self._clients.add(client)
+            if isinstance(client.stream, WholeAnswer):
+                self._answers[client] = client.stream
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Keep within bounds what long answers hold."""
+        while len(self._answers) > 1:
+            held = {answer.body for answer in self._answers.values()}
+            if len(self._answers) <= MOST_ANSWERS and sum(len(body.data) for body in held) <= ANSWER_BYTES:
+                return
+            slowest = min(self._answers, key=lambda client: client.moved_at)
+            log.warning("too many long answers are not taken: the one that has waited longest is given up")
+            self._drop(slowest)
 
     def _read_news(self) -> None:
         seq = self._session_feed.last_seq
@@ -265,20 +218,23 @@ class Broadcaster:
         if sent:
             client.moved_at = now
             client.rest = client.rest[sent:]
-        elif now - client.moved_at > STALL_SECONDS:
+        elif now - client.moved_at >= STALL_SECONDS:
             raise FellBehind
-        self._want_write(client, bool(client.rest))
+        if client.waiting != bool(client.rest):
+            client.waiting = not client.waiting
+            self._watch(client)
         return not client.rest
 
-    def _want_write(self, client: _Client, wanted: bool) -> None:
-        if wanted != client.waiting:
-            client.waiting = wanted
-            mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
-            self._selector.modify(client.sock, mask, client)
+    def _watch(self, client: _Client) -> None:
+        """Wait for what is of interest: room to write, and the end of a peer that has not said it yet."""
+        listen = 0 if client.silent else selectors.EVENT_READ
+        write = selectors.EVENT_WRITE if client.waiting or client.silent else 0
+        self._selector.modify(client.sock, listen | write, client)
 
     def _drop(self, client: _Client) -> None:
         if client in self._clients:
             self._clients.discard(client)
+            self._answers.pop(client, None)
             self._selector.unregister(client.sock)
             client.sock.close()
 

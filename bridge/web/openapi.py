@@ -10,15 +10,17 @@ import functools
 import json
 from typing import Any, cast
 
-from bridge.web.operations import OPERATIONS, Operation, event_list, path_parameters
-from bridge.web.schemas import SCHEMAS, JsonObject, ref
+from bridge.web.operation import Operation
+from bridge.web.operations import OPERATIONS, event_list, path_parameters
+from bridge.web.schemas import SCHEMAS
+from bridge.web.shapes import REF, JsonObject, ref
 
 TITLE = "AgentAPI"
 _DESCRIPTION = (
     "HTTP API of the Kiro CLI bridge: AgentAPI's routes for one conversation with the agent, and `/api/v1` with "
     "sessions, turns, items and a resumable stream of events."
 )
-_REF = "#/components/schemas/"
+_SUCCESS = {200: "OK", 201: "Created", 202: "Accepted"}
 
 
 @functools.lru_cache(maxsize=1)
@@ -78,15 +80,17 @@ def _described(operation: Operation) -> JsonObject:
         content = {"application/json": {"schema": ref(operation.takes)}}
         found["requestBody"] = {"content": content, "required": True}
     if operation.form:
-        encoding = {"file": {"contentType": "application/octet-stream"}}
+        encoding = {name: {"contentType": "application/octet-stream"} for name in operation.form["properties"]}
         found["requestBody"] = {"content": {"multipart/form-data": {"schema": operation.form, "encoding": encoding}}}
     return found
 
 
 def _success(operation: Operation) -> JsonObject:
-    description = "Accepted" if operation.status == 202 else "OK"
+    description = _SUCCESS[operation.status]
     if operation.events:
         content = {"text/event-stream": {"schema": event_list(operation.events)}}
+    elif operation.sends:
+        content = {operation.sends: {"schema": {"type": "string", "format": "binary"}}}
     else:
         content = {"application/json": {"schema": ref(operation.gives)}}
     return {"description": description, "content": content}
@@ -115,5 +119,5 @@ def _relinked(node: Any) -> Any:
         return [_relinked(entry) for entry in node]
     if not isinstance(node, dict):
         return node
-    links = {"$ref": f"/schemas/{node['$ref'].removeprefix(_REF)}.json"} if "$ref" in node else {}
+    links = {"$ref": f"/schemas/{node['$ref'].removeprefix(REF)}.json"} if "$ref" in node else {}
     return {**{key: _relinked(entry) for key, entry in node.items()}, **links}

@@ -6,17 +6,14 @@ under any path prefix a proxy strips without telling.
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import quote
 
-from flask import Flask, Response, render_template, request, send_from_directory
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
-from bridge.web import openapi, wire
+from bridge.web import assets, openapi, wire
 from bridge.web.service import config
 
-_STATIC = Path(__file__).with_name("static")
-_ASSETS = frozenset({"page.css", "page.js"})
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _JSON = "application/vnd.oai.openapi+json"
 _YAML = "application/vnd.oai.openapi+yaml"
@@ -24,10 +21,11 @@ _YAML = "application/vnd.oai.openapi+yaml"
 # From each address of the chat page back to where `/status` is, relative.
 _BASES = {"/chat": "./", "/chat/": "../", "/chat/embed": "../", "/chat/embed/": "../../"}
 
-# No frame-ancestors: Coder shows the page in a frame.
+# No frame-ancestors: Coder shows the page in a frame. Trusted types: one place makes markup out of text.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types rendered-blocks"
 )
 
 
@@ -36,7 +34,7 @@ def install(app: Flask) -> None:
     app.add_url_rule("/", "root", root, methods=_METHODS)
     for path in _BASES:
         app.add_url_rule(path, f"chat {path}", chat_page, methods=_METHODS)
-    app.add_url_rule("/chat/assets/<name>", "asset", asset, methods=["GET", "HEAD"])
+    app.add_url_rule("/chat/assets/<version>/<path:name>", "asset", asset, methods=["GET", "HEAD"])
     app.add_url_rule("/docs", "docs", docs, methods=["GET"])
     for path in ("/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"):
         app.add_url_rule(path, path, document, methods=["GET"])
@@ -63,22 +61,28 @@ def root() -> Response:
 def chat_page() -> Response:
     """Answer `/chat` and `/chat/embed`, with and without a final slash."""
     base = _BASES[request.path]
-    return _page(render_template("chat.html", base=base, assets=f"{base}chat/assets/"))
+    return _page(render_template("chat.html", base=base, assets=f"{base}{_asset_folder()}", modules=assets.modules()))
 
 
-def asset(name: str) -> Response:
-    """Answer `/chat/assets/<name>`."""
-    if name not in _ASSETS:
+def asset(version: str, name: str) -> Response:
+    """Answer `/chat/assets/<version>/<name>`; another version than ours is gone, and its page has to be loaded anew."""
+    found = assets.assets().get(name)
+    if found is None or version != assets.version():
         raise NotFound
-    response = send_from_directory(_STATIC, name)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    packed = bool(request.accept_encodings.quality("gzip"))
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+        **({"Content-Encoding": "gzip"} if packed else {}),
+    }
+    return Response(found.packed if packed else found.data, headers=headers, content_type=found.content_type)
 
 
 def docs() -> Response:
     """Answer `/docs`: the API reference."""
     described = openapi.openapi_3_0(config().version)
-    return _page(render_template("docs.html", document=described, assets="chat/assets/"))
+    return _page(render_template("docs.html", document=described, assets=_asset_folder()))
 
 
 def document() -> Response:
@@ -95,10 +99,15 @@ def schema(name: str) -> Response:
     return Response(wire.dumps(openapi.json_schema(name.removesuffix(".json"))), content_type="application/json")
 
 
+def _asset_folder() -> str:
+    return f"chat/assets/{assets.version()}/"
+
+
 def _page(html: str) -> Response:
     headers = {
         "Content-Security-Policy": _POLICY,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
     }
     return Response(html, headers=headers, content_type="text/html; charset=utf-8")

@@ -10,7 +10,16 @@ import logging
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from bridge.errors import AgentBusy, BridgeError, EmptyPrompt, LedgerError, LedgerFull, RawRefused, UnknownSession
+from bridge.errors import (
+    AgentBusy,
+    BridgeError,
+    EmptyPrompt,
+    LedgerError,
+    LedgerFull,
+    RawRefused,
+    RequestRefused,
+    UnknownSession,
+)
 from bridge.web.replies import TITLES, UNEXPECTED, Refusal, problem
 
 log = logging.getLogger(__name__)
@@ -23,7 +32,21 @@ _STATUS: tuple[tuple[type[BridgeError], int], ...] = (
     (UnknownSession, 404),
     (LedgerFull, 507),
     (LedgerError, 503),
+    (RequestRefused, 409),
 )
+
+STATUS_OF_CODE = {
+    "unknown_item": 404,
+    "unknown_queued": 404,
+    "unknown_conversation": 404,
+    "unknown_option": 422,
+    "folder_missing": 422,
+    "folder_not_allowed": 403,
+    "folder_not_made": 507,
+    "not_running": 503,
+    "search_unavailable": 503,
+}
+"""The status of single codes, before that of their class."""
 
 
 def install(app: Flask) -> None:
@@ -42,7 +65,8 @@ def kind_of(error: BridgeError) -> str:
 
 
 def _bridge_error(error: BridgeError) -> Response:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    by_class = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = STATUS_OF_CODE.get(error.problem.code, by_class)
     if status >= 500:
         log.error("%s %s: %s", request.method, request.path, error)
     return problem(Refusal(status, error.problem.cause, kind=kind_of(error), remedy=error.problem.remedy))

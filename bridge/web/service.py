@@ -14,6 +14,7 @@ from flask import Request, Response, current_app
 
 from bridge.core.agentapi import Message
 from bridge.core.records import Session, StoredItem, Turn
+from bridge.engine import SessionFacts
 from bridge.errors import Problem
 
 Phase = Literal["starting", "ready", "working", "waiting", "failed"]
@@ -64,8 +65,14 @@ class ChatService(Protocol):
     def cancel(self, *, session_id: str | None = None) -> bool:
         """Ask the running turn to stop; False when none runs. Raises `UnknownSession`."""
 
-    def sessions(self) -> list[Session]:
-        """Return every session, the one that changed last first."""
+    def answer_key(self, key: str) -> None:
+        """Answer what the primary session waits for by one of AgentAPI's raw keys. Raises RawRefused."""
+
+    def facts(self, session: Session) -> SessionFacts:
+        """Return what is true of a session just now."""
+
+    def sessions(self, *, archived: bool | None = None) -> list[Session]:
+        """Return every session, or those that are archived or not, pinned ones first, then the last changed."""
 
     def session(self, session_id: str) -> Session:
         """Return one session; raises `UnknownSession`."""
@@ -88,6 +95,12 @@ class Streams(Protocol):
 
     def session(self, request: Request, session_id: str, last_seq: int | None) -> Response:
         """Answer the events of one session after `last_seq`; None means from now on. The session exists."""
+
+    def overview(self, request: Request, last_seq: int | None) -> Response:
+        """Answer what a list of all sessions needs of the events after `last_seq`; None means from now on."""
+
+    def rendered(self, request: Request, session_id: str, last_seq: int | None, everything: bool) -> Response:
+        """Answer the same with rendered text; `everything` adds sessions, turns and approvals of all sessions."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from bridge.core.records import Event
 from bridge.ledger import Ledger
+from bridge.web.rendered_feed import RenderedFeed
 from bridge.web.sse import frame
-from bridge.web.wire import event_json
+from bridge.web.wire import EventJson, event_json
 
 KEPT_BYTES = 4_000_000
 LEDGER_PAGE = 200
@@ -28,19 +29,22 @@ class Batch:
 
 
 class SessionFeed:
-    """Keeps recent events encoded, for all sessions."""
+    """Keeps recent events encoded, for all sessions; `rendered` keeps them as the chat page wants them."""
 
-    def __init__(self, ledger: Ledger, last_seq: int) -> None:
+    def __init__(self, ledger: Ledger, last_seq: int, as_json: EventJson = event_json) -> None:
         self._ledger = ledger
         self._frames: deque[tuple[int, str, bytes]] = deque()
         self._bytes = 0
         self._floor = last_seq
         self.last_seq = last_seq
+        self._as_json = as_json
+        self.rendered = RenderedFeed(ledger, last_seq, as_json=as_json)
 
     def take(self, events: Sequence[Event]) -> None:
         """Take the events that follow those taken before."""
+        self.rendered.take(events)
         for event in events:
-            data = event_frame(event)
+            data = self._frame(event)
             self._frames.append((event.seq, event.session_id, data))
             self._bytes += len(data)
             self.last_seq = event.seq
@@ -51,6 +55,7 @@ class SessionFeed:
 
     def skip_to(self, seq: int) -> None:
         """Events up to `seq` were missed: whoever needs them gets them out of the ledger."""
+        self.rendered.skip_to(seq)
         self._frames.clear()
         self._bytes = 0
         self._floor = self.last_seq = seq
@@ -61,7 +66,7 @@ class SessionFeed:
             return self._recent(session_id, seq)
         events = self._ledger.events_after(seq, session_id=session_id, limit=LEDGER_PAGE)
         reached = events[-1].seq if len(events) == LEDGER_PAGE else max(self._floor, *(e.seq for e in events), seq)
-        return Batch(b"".join(map(event_frame, events)), reached)
+        return Batch(b"".join(map(self._frame, events)), reached)
 
     def _recent(self, session_id: str, seq: int) -> Batch:
         news: list[bytes] = []
@@ -73,8 +78,7 @@ class SessionFeed:
         news.reverse()
         return Batch(b"".join(news), max(seq, self.last_seq))
 
-
-def event_frame(event: Event) -> bytes:
-    """Return an event with its sequence as the id that `Last-Event-ID` gives back."""
-    name, data = event_json(event)
-    return frame(name, data, event.seq)
+    def _frame(self, event: Event) -> bytes:
+        """Return an event with its sequence as the id that `Last-Event-ID` gives back."""
+        name, data = self._as_json(event)
+        return frame(name, data, event.seq)

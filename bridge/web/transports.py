@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 from bridge.core.ports import Transport
 from bridge.core.records import Session
+from bridge.kiro.acp_launch import AUTO_TAKES_ACP, Wish
+from bridge.kiro.acp_places import Places
+from bridge.kiro.acp_run import TurnRules
+from bridge.kiro.acp_seat import Seat
+from bridge.kiro.acp_transport import AcpTransport
 from bridge.kiro.command import LaunchOptions
 from bridge.kiro.headless import HeadlessTransport
 from bridge.kiro.installation import Installation
@@ -37,17 +42,34 @@ class Transports:
             v2_sessions=_text(settings.kiro_v2_sessions),
             v3_sessions=_text(settings.kiro_v3_sessions),
         )
+        self._wish: Wish = settings.transport
+        if self._wish == "auto" and not AUTO_TAKES_ACP:
+            self._wish = "headless"
         self._installation = Installation(
             os.environ,
             self._options,
             explicit=_text(settings.kiro_cli_path),
             cache_file=settings.state_dir / "kiro-cli.json",
+            wish=self._wish,
         )
+        self._places = Places(settings.acp_processes, settings.ledger.with_name(f"{settings.ledger.name}.acp"))
+        self._places.end_leftovers(settings.stop_grace)
 
     def make(self, _session: Session) -> Transport:
         """Return a transport for one session."""
-        return HeadlessTransport(
-            self._installation, self._locations, self._options, stop_grace=self._settings.stop_grace
+        grace = self._settings.stop_grace
+        headless = HeadlessTransport(self._installation, self._locations, self._options, stop_grace=grace)
+        if self._wish == "headless":
+            return headless
+        return AcpTransport(
+            self._installation,
+            self._locations,
+            self._options,
+            Seat(self._places, idle=self._settings.acp_idle, stop_grace=grace),
+            self._places,
+            headless,
+            wish=self._wish,
+            rules=TurnRules(grace, self._settings.approval_timeout),
         )
 
     def close(self) -> None:

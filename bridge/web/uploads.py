@@ -18,12 +18,10 @@ from typing import IO
 
 from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import Data, Event, Field, File
 
 from bridge.files import make_private_directory
-from bridge.web import bodies
+from bridge.web import bodies, multipart
 from bridge.web.replies import INVALID, UNEXPECTED, Refusal, entry, reply
 
 FILE_LIMIT = 10 * 1024 * 1024
@@ -32,8 +30,6 @@ REQUEST_LIMIT = 64 * 1024 * 1024
 REQUEST_SECONDS = 300.0
 
 _FIELD = "file"
-_HEADER_LIMIT = 256 * 1024
-_MAX_PARTS = 1000
 _DIGEST_LENGTHS = (16, 32, 64)
 _CHUNK = 64 * 1024
 
@@ -107,56 +103,16 @@ def install(app: Flask, root: Path) -> None:
 def upload() -> Response:
     """Answer `POST /upload`."""
     store: UploadStore = current_app.extensions["uploads"]
-    decoder = MultipartDecoder(_boundary(), max_parts=_MAX_PARTS)
+    decoder = multipart.decoder()
     length = request.content_length
     if length is not None and length > REQUEST_LIMIT:
         raise _too_large()
     with bodies.opened(REQUEST_SECONDS) as body, _writing(), store.receiving() as (path, target):
-        received = _receive(_events(decoder, body), target)
+        received = _receive(multipart.events(decoder, body, REQUEST_LIMIT, _too_large), target)
         target.flush()
         name = _checked_name(received)
         place = store.keep(path, received.digest.hexdigest(), name)
     return reply("UploadResponseBody", {"ok": True, "filePath": str(place)})
-
-
-def _boundary() -> bytes:
-    kind, options = parse_options_header(request.headers.get("Content-Type"))
-    if kind.lower() != "multipart/form-data":
-        raise _unreadable("request Content-Type isn't multipart/form-data")
-    boundary = options.get("boundary", "")
-    if not boundary:
-        raise _unreadable("no multipart boundary param in Content-Type")
-    return boundary.encode("utf-8", "replace")
-
-
-def _events(decoder: MultipartDecoder, body: bodies.Body) -> Iterator[Event]:
-    """Yield what the body holds, piece by piece, and refuse what is no multipart form."""
-    total = 0
-    while True:
-        event = _next_event(decoder, total)
-        if isinstance(event, Epilogue):
-            return
-        if not isinstance(event, NeedData):
-            yield event
-            continue
-        if len(decoder.buffer) > _HEADER_LIMIT:
-            raise _unreadable("message too large")
-        piece = body.read()
-        total += len(piece)
-        if total > REQUEST_LIMIT:
-            raise _too_large()
-        decoder.receive_data(piece or None)
-
-
-def _next_event(decoder: MultipartDecoder, total: int) -> Event:
-    try:
-        return decoder.next_event()
-    except RequestEntityTooLarge as error:
-        raise _unreadable("too many parts") from error
-    except ValueError as error:
-        if not decoder.complete:
-            raise _unreadable("malformed MIME header") from error
-        raise _unreadable("unexpected EOF" if total else "multipart: NextPart: EOF") from error
 
 
 def _receive(events: Iterator[Event], target: IO[bytes]) -> _Received:
@@ -219,7 +175,3 @@ def _too_large() -> Refusal:
 
 def _bad_file(message: str) -> Refusal:
     return Refusal(422, INVALID, [entry(message, _FIELD)])
-
-
-def _unreadable(reason: str) -> Refusal:
-    return Refusal(422, INVALID, [entry(f"cannot read multipart form: {reason}", "body")])

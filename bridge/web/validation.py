@@ -19,6 +19,7 @@ from bridge.web.wire import JsonObject
 _JSON_TYPES = frozenset({"", "application/json", "json"})
 _MAX_DEPTH = 200
 _MAX_DIGITS = 18
+_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list}
 
 
 def json_body(schema: str, *, limit: int, seconds: float) -> JsonObject:
@@ -70,8 +71,8 @@ def checked(schema: str, value: object) -> JsonObject:
         if rule.get("readOnly"):
             found.pop(name, None)
         elif name in found:
-            errors += _string_errors(name, rule, found[name])
-        elif name in described["required"]:
+            errors += _errors(f"body.{name}", rule, found[name])
+        elif name in described.get("required", ()):
             errors.append(entry(f"expected required property {name} to be present", "body", value))
     extra = [key for key in value if key.lower() not in names]
     errors += [entry("unexpected property", f"body.{key}", value) for key in extra]
@@ -86,6 +87,32 @@ def query_int(name: str, *, lowest: int, highest: int | None = None) -> int | No
     return None if text is None else whole_number(text, f"query.{name}", lowest=lowest, highest=highest)
 
 
+def query_word(name: str, *words: str) -> str:
+    """Return a text of the query, which must be one of `words`; the first of them when it is not there."""
+    text: str = request.args.get(name, words[0])
+    if text not in words:
+        raise Refusal(422, INVALID, [entry(f"expected one of: {', '.join(words)}", f"query.{name}", text)])
+    return text
+
+
+def query_str(name: str, *, required: bool = False, most: int = 4096) -> str:
+    """Return a text of the query, empty when it is not there; refuses one longer than `most` (422)."""
+    text: str | None = request.args.get(name)
+    if text is None and required:
+        raise Refusal(422, INVALID, [entry("required query parameter is missing", f"query.{name}")])
+    if text is not None and len(text) > most:
+        raise Refusal(422, INVALID, [entry(f"expected length <= {most}", f"query.{name}")])
+    return text or ""
+
+
+def last_event_id() -> int | None:
+    """Return where an event stream begins: the header `Last-Event-ID`, else the query, None for now."""
+    header = request.headers.get("Last-Event-ID", "")
+    if header:
+        return whole_number(header, "header.Last-Event-ID", lowest=0)
+    return query_int("last_event_id", lowest=0)
+
+
 def whole_number(text: str, location: str, *, lowest: int, highest: int | None = None) -> int:
     """Return `text` as a whole number within bounds; refuses others (422), naming `location`."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
@@ -98,15 +125,45 @@ def whole_number(text: str, location: str, *, lowest: int, highest: int | None =
     return number
 
 
-def _string_errors(name: str, rule: JsonObject, value: object) -> list[JsonObject]:
-    location = f"body.{name}"
-    if not isinstance(value, str):
-        return [entry("expected string", location, value)]
-    allowed: list[str] = schemas.resolved(rule).get("enum", [])
+def _errors(location: str, rule: JsonObject, value: object) -> list[JsonObject]:
+    """Return what is wrong with a value by its schema, in the contract's words."""
+    rule = {**schemas.resolved(rule)}
+    if value is None and rule.get("nullable"):
+        return []
+    kind = rule["type"]
+    if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
+        return [entry(f"expected {kind}", location, value)]
+    allowed: list[object] = rule.get("enum", [])
     if allowed and value not in allowed:
-        return [entry(f"expected one of: {', '.join(allowed)}", location, value)]
+        return [entry(f"expected one of: {', '.join(map(str, allowed))}", location, value)]
+    if isinstance(value, str):
+        return _text_errors(location, rule, value)
+    if isinstance(value, list):
+        return _list_errors(location, rule, value)
+    return _bound_errors(location, rule, value) if isinstance(value, int) else []
+
+
+def _text_errors(location: str, rule: JsonObject, value: str) -> list[JsonObject]:
+    if len(value) < rule.get("minLength", 0):
+        return [entry(f"expected length >= {rule['minLength']}", location, value)]
+    if len(value) > rule.get("maxLength", len(value)):
+        return [entry(f"expected length <= {rule['maxLength']}", location)]
     if any("\ud800" <= character <= "\udfff" for character in value):
         return [entry("expected text without lone surrogates", location)]
+    return []
+
+
+def _list_errors(location: str, rule: JsonObject, value: list[object]) -> list[JsonObject]:
+    if len(value) > rule.get("maxItems", len(value)):
+        return [entry(f"expected array length <= {rule['maxItems']}", location)]
+    return [error for place, one in enumerate(value) for error in _errors(f"{location}[{place}]", rule["items"], one)]
+
+
+def _bound_errors(location: str, rule: JsonObject, value: int) -> list[JsonObject]:
+    if value < rule.get("minimum", value):
+        return [entry(f"expected number >= {rule['minimum']}", location, value)]
+    if value > rule.get("maximum", value):
+        return [entry(f"expected number <= {rule['maximum']}", location, value)]
     return []
 
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from bridge.core.agentapi import Message
 from bridge.core.records import DeltaEvent, Event, ItemEvent, RemovedEvent, Session, StoredItem, Turn, TurnEvent
+from bridge.engine import SessionFacts
 from bridge.web.service import ItemPage
 
 JsonObject = dict[str, Any]
+Facts = Callable[[Session], SessionFacts]
+EventJson = Callable[[Event], tuple[str, JsonObject]]
 
 _MAX_DEPTH = 100
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -68,8 +73,15 @@ def message_update_json(message: Message) -> JsonObject:
     return {"id": message.id, "role": message.role, "message": message.text, "time": local_time(message.at)}
 
 
-def session_json(session: Session) -> JsonObject:
+def plain_facts(session: Session) -> SessionFacts:
+    """Return what is true of a session where nothing runs and nothing is set."""
+    wishes = session.options
+    return SessionFacts("ready", None, wishes if wishes.trust else replace(wishes, trust="ask"))
+
+
+def session_json(session: Session, facts: SessionFacts) -> JsonObject:
     """Return a session as /api/v1 shows it."""
+    wishes = facts.wishes
     return {
         "id": session.id,
         "title": session.title,
@@ -78,6 +90,19 @@ def session_json(session: Session) -> JsonObject:
         "kiro_id": session.kiro_id,
         "created_at": utc_time(session.created_at),
         "updated_at": utc_time(session.updated_at),
+        "pinned": session.pinned,
+        "archived": session.archived,
+        "origin": session.origin,
+        "model": wishes.model,
+        "agent": wishes.agent,
+        "effort": wishes.effort,
+        "trust": wishes.trust,
+        "trust_tools": list(wishes.trust_tools),
+        "phase": facts.phase,
+        "last_line": session.last_line,
+        "queued": session.queued,
+        "transport": facts.transport,
+        "deleted": session.deleted,
     }
 
 
@@ -125,7 +150,7 @@ def page_json(page: ItemPage) -> JsonObject:
     }
 
 
-def event_json(event: Event) -> tuple[str, JsonObject]:
+def event_json(event: Event, facts: Facts = plain_facts) -> tuple[str, JsonObject]:
     """Return the SSE event name and data of a ledger event: item, delta, removed, turn or session."""
     head: JsonObject = {"seq": event.seq, "session_id": event.session_id}
     if isinstance(event, ItemEvent):
@@ -137,4 +162,4 @@ def event_json(event: Event) -> tuple[str, JsonObject]:
         return "removed", {**head, "turn_id": event.turn_id, "item_id": event.item_id}
     if isinstance(event, TurnEvent):
         return "turn", {**head, "turn": turn_json(event.turn)}
-    return "session", {**head, "session": session_json(event.session)}
+    return "session", {**head, "session": session_json(event.session, facts(event.session))}

@@ -229,6 +229,14 @@ def test_what_is_learned_of_the_session_is_told_once() -> None:
     assert machine.apply(TitleSeen("T")) == [SessionLearned("id", "v2", "T")]
 
 
+def test_a_title_is_one_line() -> None:
+    machine = TurnMachine("1")
+    assert machine.apply(TitleSeen("\n Fix it \nand more")) == [SessionLearned(title="Fix it")]
+    assert machine.apply(TitleSeen(" \n")) == []
+    [learned] = machine.apply(TitleSeen("x" * 500))
+    assert isinstance(learned, SessionLearned) and len(learned.title or "") == 80
+
+
 def test_a_machine_made_again_after_a_crash_goes_on_without_doubling() -> None:
     before = play(TextDelta("I will look."), ToolSeen("t1"), TextDelta("Do"))
     machine, screen = TurnMachine("1", before.ordered()), before

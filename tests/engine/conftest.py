@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 import queue
 import select
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.core.feed import Ended, FeedEvent
-from bridge.core.ports import PromptRequest, Readiness, TurnControl
-from bridge.core.records import Session
+from bridge.core.feed import ApprovalClosed, Ended, FeedEvent
+from bridge.core.ports import (
+    ApprovalAnswer,
+    PromptRequest,
+    Readiness,
+    Surface,
+    TransportKind,
+    TurnControl,
+    TurnMessage,
+)
+from bridge.core.records import Session, SessionOptions
 from bridge.engine import Engine, Hub
 from bridge.ledger import Ledger
 
 WAIT = 20.0
+_PAUSE = threading.Event()
 
 
 class Puppet:
@@ -31,7 +42,20 @@ class Puppet:
         self.mark: Mapping[str, Any] = {"engine": "v2"}
         self.error: Exception | None = None
         self.readiness = Readiness(True)
+        self.offered = Surface()
+        self.heard: list[TurnMessage] = []
+        self.wishes: list[SessionOptions] = []
         self.closed = False
+
+    @property
+    def kind(self) -> TransportKind:
+        return "acp"
+
+    def surface(self) -> Surface:
+        return self.offered
+
+    def command(self, request: PromptRequest, name: str, argument: str) -> str:
+        return f"{name} {argument}"
 
     def say(self, *events: FeedEvent) -> None:
         self.batches.put(events)
@@ -45,6 +69,11 @@ class Puppet:
             if select.select([control.wake_fd()], [], [], 0)[0] and control.cancelled():
                 yield [Ended("cancelled")]
                 return
+            self.wishes.append(control.options())
+            for message in control.take():
+                self.heard.append(message)
+                if isinstance(message, ApprovalAnswer):
+                    yield [ApprovalClosed(message.key, "answered", message.option)]
             try:
                 batch = self.batches.get(timeout=0.02)
             except queue.Empty:
@@ -110,6 +139,13 @@ class Bench:
             stop()
             os.close(read)
             os.close(write)
+
+    def sees(self, holds: Callable[[], object]) -> None:
+        """Wait for `holds`, which no event tells of."""
+        deadline = time.monotonic() + WAIT
+        while not holds():
+            assert time.monotonic() < deadline, "nothing happened"
+            _PAUSE.wait(0.01)
 
     def settled(self) -> None:
         self.until(lambda: not self.engine.busy())

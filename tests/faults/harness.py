@@ -45,9 +45,10 @@ class Usage:
 class FaultBridge(Bridge):
     """A bridge with everything that was accepted by it, over all its lives."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, transport: str = "headless") -> None:
         super().__init__(folder)
         self.env.pop("KIRO_STANDIN_TOKEN_DELAY")
+        self.env["KIRO_BRIDGE_TRANSPORT"] = self.transport = transport
         self.accepted: list[str] = []
         self.doubtful: list[str] = []
         self.memory = Memory()
@@ -69,6 +70,19 @@ class FaultBridge(Bridge):
                     found.append(int(entry.name))
         return found
 
+    def survivors(self) -> list[str]:
+        """Return what runs in this home and must not while no turn does.
+
+        Driven by ACP, one agent stays with its children for as long as the bridge that has started it.
+        """
+        processes = self._processes()
+        if self.transport == "acp" and not self.ended():
+            family = {pid: ancestry(pid) for pid in processes}
+            ours = [pid for pid in processes if "acp" in processes[pid].split() and self.worker() in family[pid]]
+            agent = min(ours, key=lambda pid: len(family[pid]), default=None)
+            processes = {pid: command for pid, command in processes.items() if agent not in family[pid]}
+        return list(processes.values())
+
     def worker(self) -> int:
         workers = until(self.workers, "a worker runs")
         assert isinstance(workers, list)
@@ -83,15 +97,13 @@ class FaultBridge(Bridge):
 
     def no_leak_since(self, before: Usage) -> Usage:
         """Wait until no more is held than before, but for what pools keep: threads, readers of the ledger."""
-
-        def settled() -> Usage | None:
+        limit = time.monotonic() + WAIT
+        while True:
             now = self.usage()
-            fine = now.descriptors <= before.descriptors + 24 and now.threads <= before.threads + 32
-            return now if fine else None
-
-        held = until(settled, f"the worker gives back what it took: {before} and now {self.usage()}")
-        assert isinstance(held, Usage)
-        return held
+            if now.descriptors <= before.descriptors + 24 and now.threads <= before.threads + 32:
+                return now
+            assert time.monotonic() < limit, f"the worker does not give back what it took: {before}, now {now}"
+            time.sleep(0.02)
 
     def program(self) -> list[str]:
         """Return the command line."""
@@ -167,7 +179,7 @@ class FaultBridge(Bridge):
     def verify(self) -> None:
         """Check every invariant, with the bridge living and at rest."""
         self.settled()
-        until(lambda: not self.running(), f"nothing survives: {self.running()}")
+        until(lambda: not self.survivors(), f"nothing survives: {self.survivors()}")
         verify(self.ledger_path(), self.home, self.accepted, self.doubtful, self.memory, self.messages())
 
     def time_status(self) -> float:
@@ -175,6 +187,15 @@ class FaultBridge(Bridge):
         began = time.monotonic()
         assert requests.get(self.url + "/status", timeout=WAIT).status_code == 200
         return time.monotonic() - began
+
+
+def ancestry(pid: int) -> list[int]:
+    """Return a process and those that it comes from, as far as they are there."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        while (parent := parent_of(found[-1])) > 1:
+            found.append(parent)
+    return found
 
 
 def alive(pid: int) -> bool:

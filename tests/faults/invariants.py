@@ -205,7 +205,7 @@ def _v1(home: Path) -> _Told:
 def _copy(path: Path) -> Iterator[Path]:
     """Give a copy of a database: what a killed program left half written is undone in it and not in the original."""
     with tempfile.TemporaryDirectory() as folder:
-        for file in path.parent.glob(path.name + "*"):
+        for file in (path, *path.parent.glob(path.name + "-*")):
             shutil.copy(file, folder)
         yield Path(folder) / path.name
 

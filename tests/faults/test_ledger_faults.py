@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from bridge.ledger import Ledger
 from tests.faults.conftest import Case
 from tests.faults.harness import FaultBridge, prompt
 from tests.ledger.test_failures import own_file_system
@@ -24,7 +25,7 @@ from tests.whole.conftest import WAIT, until
 
 MEGABYTE = 1 << 20
 Spoil = Callable[[Path], AbstractContextManager[None]]
-MOUNTED = 'mount -t tmpfs -o size=16m none "$1" && shift && exec "$@"'
+MOUNTED = 'mount -t tmpfs -o size=40m none "$1" && shift && exec "$@"'
 HOLDER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -33,14 +34,14 @@ connection.execute("UPDATE meta SET value = value")
 print("held", flush=True)
 sys.stdin.read()
 """
-LONG_ANSWER = "!standin chunks 200\n!standin delay 0.01\n!standin size 6000000"
+LONG_ANSWER = "!standin chunks 200\n!standin delay 0.01\n!standin size 4000000"
 
 
 class SmallDisk(FaultBridge):
-    """A bridge that keeps its ledger on a file system of 16 MB, which only it can see under its own name."""
+    """A bridge that keeps its ledger on a file system of 40 MB, which only it can see under its own name."""
 
-    def __init__(self, folder: Path, unshare: list[str]) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, transport: str, unshare: list[str]) -> None:
+        super().__init__(folder, transport)
         self._unshare = unshare
         self._mount = folder / "disk"
         self._mount.mkdir()
@@ -64,22 +65,22 @@ class SmallDisk(FaultBridge):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def small_disk(tmp_path: Path, transport: str) -> Iterator[SmallDisk]:
     command = own_file_system()
     if command is None:
         pytest.skip("no file system of our own can be mounted here")
-    bridge = SmallDisk(tmp_path, command)
+    bridge = SmallDisk(tmp_path, transport, command)
     yield bridge
     bridge.stop()
 
 
 def test_disk_is_full_and_has_room_again(small_disk: SmallDisk, case: Case) -> None:
-    bridge, rounds, cut = small_disk, case.times(1, 10), 0
+    bridge, rounds, cut, refused = small_disk, case.times(1, 5), 0, 0
     bridge.start()
     for number in range(rounds):
         assert bridge.send(prompt(2 * number, case.chance))
         bridge.settled()
-        bridge.fill(spare=MEGABYTE)
+        bridge.fill(spare=MEGABYTE // 2)
         assert bridge.send(f"Round {number}.\n{LONG_ANSWER}")
         until(lambda: problem_of(bridge) == "ledger_full" or not is_running(bridge), "the disk is full")
         assert bridge.messages()
@@ -91,13 +92,23 @@ def test_disk_is_full_and_has_room_again(small_disk: SmallDisk, case: Case) -> N
             assert ended["state"] == "failed" and ended["problem"]["code"] == "ledger_full", ended
             cut += 1
         bridge.fill(spare=0)
-        refused = bridge.post("x" * (MEGABYTE * 3 // 4))
-        assert refused.status_code >= 500 and refused.json()["type"] == "urn:kiro-bridge:ledger-full", refused.text
+        refused += not taken_or_full(bridge, f"!standin text {number}\n{'x' * (MEGABYTE * 3 // 4)}")
         (bridge.disk() / "ballast").unlink()
+        bridge.settled()
         assert bridge.send(prompt(2 * number + 1, case.chance))
         bridge.verify()
-    assert cut, "the disk was never full during a turn"
-    case.tell(rounds=rounds, turns_cut=cut)
+    assert cut and refused, "the disk was never full"
+    case.tell(rounds=rounds, turns_cut=cut, prompts_refused=refused)
+
+
+def taken_or_full(bridge: FaultBridge, text: str) -> bool:
+    """Send a prompt that may find no room; return whether it was taken. Free pages of the file are room."""
+    reply = bridge.post(text)
+    if reply.status_code == 200:
+        bridge.accepted.append(text)
+        return True
+    assert reply.json()["type"] == "urn:kiro-bridge:ledger-full", reply.text
+    return False
 
 
 def is_running(bridge: FaultBridge) -> bool:
@@ -141,7 +152,8 @@ def locked_by_another_program(path: Path) -> Iterator[None]:
 @contextmanager
 def owned_by_another_bridge(path: Path) -> Iterator[None]:
     """Another process holds the lock file."""
-    with path.with_name(path.name + ".lock").open("a") as file:
+    with path.with_name(path.name + ".lock").open("w") as file:
+        print(os.getpid(), file=file, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -190,11 +202,9 @@ def a_directory(path: Path) -> Iterator[None]:
     ],
 )
 def test_start_is_refused(bridge: FaultBridge, spoil: Spoil, words: str) -> None:
-    bridge.start()
-    bridge.send("!standin text hello")
-    bridge.settled()
-    bridge.stop()
     path = bridge.ledger_path()
+    with closing(Ledger.open(path)) as ledger:
+        ledger.set_meta("kept", "here")
     with spoil(path):
         before = fingerprint(path)
         refused = run_once(bridge)

@@ -14,7 +14,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from bridge.web.openapi import openapi_3_0
-from bridge.web.operations import OPERATIONS, Operation
+from bridge.web.operation import Operation
+from bridge.web.operations import OPERATIONS
 from tests.fuzz.conftest import Fuzz
 from tests.whole.conftest import WAIT, Bridge
 

@@ -247,7 +247,11 @@ def test_many_threads_see_the_close(path: Path) -> None:
         return "stopped"
 
     with ThreadPoolExecutor(4) as pool:
-        calls = [lambda: ledger.accept(session.id, "x"), lambda: ledger.events_after(0, limit=50), ledger.sessions]
+        calls: list[Callable[[], object]] = [
+            lambda: ledger.accept(session.id, "x"),
+            lambda: ledger.events_after(0, limit=50),
+            ledger.sessions,
+        ]
         running = [pool.submit(work, call) for call in calls]
         try:
             ledger.close()

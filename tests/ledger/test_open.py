@@ -216,7 +216,7 @@ def test_a_newer_file_is_refused_untouched(path: Path, monkeypatch: pytest.Monke
         Ledger.open(path).close()
     before = files(path.parent)
     monkeypatch.setattr(schema, "MIGRATIONS", ((0, lambda _: None),))
-    with pytest.raises(LedgerTooNew, match="schema 1, this bridge knows up to 0"):
+    with pytest.raises(LedgerTooNew, match="schema 2, this bridge knows up to 0"):
         Ledger.open(path)
     assert files(path.parent) == before
     monkeypatch.undo()
@@ -235,7 +235,7 @@ def test_an_older_file_is_migrated_and_keeps_what_it_has(path: Path, monkeypatch
     def paint(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE sessions SET colour = 'red'")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, (2, add_colour), (5, paint)))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, (3, add_colour), (5, paint)))
     for _ in range(2):
         with closing(Ledger.open(path)) as ledger:
             assert ledger.session("mine")
@@ -253,11 +253,11 @@ def test_a_step_that_fails_leaves_the_version_before_it(path: Path, monkeypatch:
         connection.execute("DROP TABLE chunks")
         connection.execute("SELECT no_such_column FROM sessions")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, (2, add_colour), (3, fail)))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, (3, add_colour), (4, fail)))
     with pytest.raises(LedgerError, match="no_such_column"):
         Ledger.open(path)
     with closing(sqlite3.connect(path)) as plain:
-        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
+        assert plain.execute("PRAGMA user_version").fetchone() == (3,)
         assert plain.execute("SELECT colour FROM sessions").fetchall() == [("blue",)]
         assert plain.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
 
@@ -265,7 +265,7 @@ def test_a_step_that_fails_leaves_the_version_before_it(path: Path, monkeypatch:
 def test_a_step_that_leaves_dangling_rows_is_undone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_and_die(path)
     monkeypatch.setattr(
-        schema, "MIGRATIONS", (*schema.MIGRATIONS, (2, lambda connection: connection.execute("DELETE FROM sessions")))
+        schema, "MIGRATIONS", (*schema.MIGRATIONS, (3, lambda connection: connection.execute("DELETE FROM sessions")))
     )
     with pytest.raises(LedgerError, match="dangling row"):
         Ledger.open(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from .memory import MemoryChat, make_app
+from .real import RealApp
 
 MakeClient = Callable[..., FlaskClient]
 
@@ -28,6 +29,14 @@ def make_client(chat: MemoryChat, tmp_path: Path) -> MakeClient:
         return make_app(chat, tmp_path / "uploads", **changes).test_client()
 
     return make
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[RealApp]:
+    """The application over a real engine and ledger, with a transport in the hands of the test."""
+    made = RealApp(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from flask import Flask, Request, Response
 from bridge.core.agentapi import turn_messages
 from bridge.core.items import Item
 from bridge.core.records import TURN_OVER, Session, StoredItem, Turn
-from bridge.errors import AgentBusy, UnknownSession
+from bridge.engine import SessionFacts
+from bridge.errors import AgentBusy, RawRefused, UnknownSession
 from bridge.web.app import create_app
 from bridge.web.service import ChatMessage, ItemPage, ServiceStatus, WebConfig
+from bridge.web.wire import plain_facts
 
 NOW = 1_800_000_000.25
 PRIMARY = "s-1"
@@ -63,9 +65,17 @@ class MemoryChat:
             self.turns[-1] = dataclasses.replace(self.turns[-1], state="cancelled", ended_at=NOW)
         return running
 
-    def sessions(self) -> list[Session]:
+    def answer_key(self, key: str) -> None:
         """See `ChatService`."""
-        return [self.session(PRIMARY)]
+        raise RawRefused(f"{key!r} answers a request for approval, and none is pending.", "Send a prompt.")
+
+    def facts(self, session: Session) -> SessionFacts:
+        """See `ChatService`."""
+        return plain_facts(session)
+
+    def sessions(self, *, archived: bool | None = None) -> list[Session]:
+        """See `ChatService`."""
+        return [] if archived else [self.session(PRIMARY)]
 
     def session(self, session_id: str) -> Session:
         """See `ChatService`."""
@@ -112,6 +122,14 @@ class EchoStreams:
     def session(self, request: Request, session_id: str, last_seq: int | None) -> Response:
         """See `Streams`."""
         return Response(f": session {session_id} {last_seq}\n\n", content_type="text/event-stream")
+
+    def overview(self, request: Request, last_seq: int | None) -> Response:
+        """See `Streams`."""
+        return Response(f": overview {last_seq}\n\n", content_type="text/event-stream")
+
+    def rendered(self, request: Request, session_id: str, last_seq: int | None, everything: bool) -> Response:
+        """See `Streams`."""
+        return Response(f": rendered {session_id} {last_seq} {everything}\n\n", content_type="text/event-stream")
 
 
 def make_app(chat: MemoryChat, uploads: Path, **changes: Any) -> Flask:

@@ -11,13 +11,11 @@ import pytest
 import yaml
 from flask.testing import FlaskClient
 
-from bridge.errors import Problem
+from bridge.web.areas import AREAS
 from bridge.web.openapi import as_json, openapi_3_0
 from bridge.web.operations import OPERATIONS
 from bridge.web.schemas import SCHEMAS
-from bridge.web.service import ServiceStatus
 
-from .memory import PRIMARY, MemoryChat
 from .schema_check import violations
 
 # The document AgentAPI publishes, where it is at hand; read at import, before the run cleans its environment.
@@ -98,24 +96,14 @@ def test_every_route_is_documented_or_a_page(client: FlaskClient) -> None:
     assert rules - others == {operation.path for operation in OPERATIONS}
 
 
-def test_replies_are_as_documented(client: FlaskClient, chat: MemoryChat) -> None:
-    """What the routes answer fits the schema that the document gives for them."""
-    chat.now_status = ServiceStatus("waiting", "stable", False, Problem("x", "It broke.", "Mend it."))
-    base = f"/api/v1/sessions/{PRIMARY}"
-    bodies: dict[str, Any] = {"post-message": {"content": "hi", "type": "user"}, "post-prompt": {"content": "hi"}}
-    checked = set()
-    for operation in sorted(OPERATIONS, key=lambda operation: operation.method, reverse=True):
-        if not operation.gives or operation.form:
-            continue
-        path = operation.path.replace("/api/v1/sessions/{session_id}", base)
-        response = client.open(path, method=operation.method, json=bodies.get(operation.id))
-        assert response.status_code == operation.status, operation.id
-        assert violations(SCHEMAS[operation.gives], response.json) == [], operation.id
-        checked.add(operation.id)
-        if operation.id == "post-message":
-            chat.say("an answer")
-            chat.finish()
-    assert checked == {operation.id for operation in OPERATIONS if operation.gives} - {"post-upload"}
+def test_no_two_areas_name_the_same() -> None:
+    """A component or an operation of one area is not replaced by that of another."""
+    for names in ([n for area in AREAS for n in area.SCHEMAS], [one.id for one in OPERATIONS]):
+        assert len(names) == len(set(names))
+
+
+def test_a_refusal_is_as_documented(client: FlaskClient) -> None:
+    """A problem fits its schema too."""
     refused = client.post("/message", json={"content": 5, "foo": 1})
     assert violations(SCHEMAS["ErrorModel"], refused.json) == []
 

@@ -16,8 +16,9 @@ from bridge.core.records import Event
 from bridge.engine import Hub
 from bridge.ledger import Ledger
 from bridge.web.agent_feed import AgentFeed
-from bridge.web.broadcaster import Broadcaster, Stream
+from bridge.web.broadcaster import Broadcaster
 from bridge.web.session_feed import SessionFeed
+from bridge.web.subscriptions import Stream
 
 
 @dataclass

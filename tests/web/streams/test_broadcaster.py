@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import select
 import socket
+import weakref
 
 import pytest
 
 from bridge.web import broadcaster as module
-from bridge.web.broadcaster import AgentStream, SessionStream
+from bridge.web.answers import Body
 from bridge.web.sse import HEARTBEAT
+from bridge.web.subscriptions import AgentStream, SessionStream, WholeAnswer
 from tests.web.streams.conftest import Frame, Room, frames
 
 
@@ -96,3 +100,80 @@ def test_silence_is_broken_by_comments(room: Room, monkeypatch: pytest.MonkeyPat
         seen += client.recv(65536)
     assert [frame.name for frame in frames(seen)] == ["status_change"]
     client.close()
+
+
+LONG = 3_000_000
+
+
+def test_a_reader_that_stalls_is_dropped_though_nothing_else_happens(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.2)
+    room.start()
+    stalled = room.subscribe(WholeAnswer(Body(b"x" * LONG)), buffer=4096)
+    end = select.poll()
+    end.register(stalled, 0)
+    assert end.poll(20_000), "the connection is closed"
+    assert len(read_to_end(stalled)) < LONG
+    stalled.close()
+
+
+def test_a_reader_that_only_sends_no_more_gets_all(room: Room) -> None:
+    room.start()
+    reader = room.subscribe(WholeAnswer(Body(b"x" * LONG)), buffer=4096)
+    reader.shutdown(socket.SHUT_WR)
+    assert len(read_to_end(reader)) == LONG
+    reader.close()
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_an_answer_is_released_as_soon_as_its_reader_leaves(room: Room, silent: bool) -> None:
+    room.start()
+    body = Body(b"x" * LONG)
+    kept = weakref.ref(body)
+    reader = room.subscribe(WholeAnswer(body), buffer=4096)
+    del body
+    if silent:
+        reader.shutdown(socket.SHUT_WR)
+    reader.recv(1000)
+    reader.close()
+    while kept() is not None:
+        gc.collect()
+
+
+def test_long_answers_are_no_streams(room: Room) -> None:
+    room.start()
+    reader = room.subscribe(WholeAnswer(Body(b"x" * LONG)), buffer=4096)
+    reader.recv(1000)
+    assert room.broadcaster.now_streams == 0
+    reader.close()
+
+
+def test_long_answers_that_nobody_takes_are_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_BYTES", 2 * LONG)
+    room.start()
+    shared = Body(b"s" * LONG)
+    readers = [room.subscribe(WholeAnswer(shared), buffer=4096) for _ in range(5)]
+    for reader in readers:
+        assert reader.recv(1000)
+    first = room.subscribe(WholeAnswer(Body(b"1" * LONG)), buffer=4096)
+    assert first.recv(1000)
+    last = room.subscribe(WholeAnswer(Body(b"2" * LONG)), buffer=4096)
+    assert len(read_to_end(last)) == LONG
+    assert [len(read_to_end(reader)) < LONG for reader in readers] == [True] * 5
+    assert len(read_to_end(first)) == LONG - 1000
+    for reader in [*readers, first, last]:
+        reader.close()
+
+
+def test_no_more_long_answers_wait_than_are_allowed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ANSWERS", 2)
+    room.start()
+    body = Body(b"x" * LONG)
+    readers = []
+    for _ in range(3):
+        readers.append(room.subscribe(WholeAnswer(body), buffer=4096))
+        assert readers[-1].recv(1)
+    assert [len(read_to_end(reader)) == LONG - 1 for reader in readers] == [False, True, True]
+    for reader in readers:
+        reader.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from bridge.web import session_feed
-from bridge.web.broadcaster import SessionStream
 from bridge.web.session_feed import SessionFeed
+from bridge.web.subscriptions import SessionStream
 from tests.web.streams.conftest import Frame, Room, frames
 
 

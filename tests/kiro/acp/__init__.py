@@ -1,0 +1,1 @@
+"""The ACP transport: its parts, and the whole against the stand-in and small agents."""

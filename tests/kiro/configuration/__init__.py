@@ -1,0 +1,1 @@
+"""Tests of finding, probing and running kiro-cli."""
