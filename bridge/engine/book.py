@@ -12,11 +12,11 @@ from typing import Any
 
 from bridge.core.feed import Engine as KiroEngine
 from bridge.core.records import Found, KiroConversation, Session, SessionChange, SessionOptions
-from bridge.core.text import first_line
+from bridge.core.text import TITLE_LENGTH, first_line
 from bridge.engine import forking
 from bridge.engine.adoption import Adoption
 from bridge.engine.conversations import Conversations
-from bridge.engine.engine import TITLE_LENGTH, Engine
+from bridge.engine.engine import Engine
 from bridge.engine.folders import Folders
 from bridge.errors import RequestRefused
 from bridge.ledger import Ledger

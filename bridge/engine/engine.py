@@ -15,7 +15,7 @@ from typing import Literal
 
 from bridge.core.ports import PromptRequest, Readiness, Steer, Surface, Transport, TransportKind
 from bridge.core.records import Event, Session, SessionOptions, Turn
-from bridge.core.text import first_line, strip_prompt
+from bridge.core.text import TITLE_LENGTH, first_line, strip_prompt
 from bridge.core.turn import TurnMachine
 from bridge.engine import forking
 from bridge.engine.control import Control
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
-TITLE_LENGTH = 80
 AT_ONCE = 8
 DEFAULTS = SessionOptions(trust="ask")
 

@@ -64,7 +64,7 @@ class IdleWatch:
 
 
 def afterwards(events: list[FeedEvent]) -> list[FeedEvent]:
-    """Return what was told between two turns as things that are over: they are no part of the next answer.
+    """Return what was told after a turn as things that are over: they are no part of the next answer.
 
     A turn that nobody prompted (facts/kiro-wire.md 7) is shown with the next one; usage of the turn before is known.
     """

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bridge.core.feed import Ended, FeedEvent, MessageBreak, Notice, SessionKnown, TextDelta, UsageSeen
+from bridge.core.feed import Ended, FeedEvent, MessageBreak, MessageRecorded, Notice, SessionKnown, TextDelta, UsageSeen
 from bridge.core.ports import ApprovalAnswer, PromptRequest, TurnControl
+from bridge.core.text import squeezed
 from bridge.errors import Problem
 from bridge.kiro import loose
 from bridge.kiro.acp_agent import Agent
 from bridge.kiro.acp_connection import Call
+from bridge.kiro.acp_idle import afterwards
 from bridge.kiro.acp_permission import trusting
 from bridge.kiro.acp_seat import TOKEN_ASKED
 from bridge.kiro.acp_strays import Strays
@@ -76,6 +78,7 @@ class AcpRun:
         self._next_poll = 0.0
         self._deaf_at: float | None = None
         self._over_at: float | None = None
+        self._texts: set[str] = set()
         self._steered: list[tuple[Call, str]] = []
         self._strays = Strays(agent.child.run_id)
 
@@ -164,9 +167,14 @@ class AcpRun:
         began = time.monotonic()
         recorded = self._reader.poll(final=final)
         # that something waits for an answer is told by the request itself
+        self._texts |= {squeezed(event.text) for event in recorded if isinstance(event, MessageRecorded)}
         self._batches.push(e for e in recorded if not (isinstance(e, Notice) and e.key.endswith(_WAITS)))
         ended = time.monotonic()
         self._next_poll = ended + max(_POLL, _POLL_SHARE * (ended - began))
+
+    def _recorded(self, event: FeedEvent) -> bool:
+        """Return whether the store has told of a late message already: it may be faster than the wire."""
+        return isinstance(event, MessageRecorded) and squeezed(event.text) in self._texts
 
     def _settle(self, call: Call) -> None:
         """Take the late words of the turn, and give the store the time to write down its end."""
@@ -188,7 +196,7 @@ class AcpRun:
             self._agent.end(self._rules.stop_grace)
         self._agent.withdraw(sub_agents=not self.usable)
         late = self._agent.late()
-        self.afterwards = [event for event in late if not isinstance(event, UsageSeen)]
+        self.afterwards = [event for event in afterwards(late) if not self._recorded(event)]
         # after a stop the turn's length comes late, and v3's use of the context always; what it cost never does
         usage = [replace(event, credits=None) for event in late if isinstance(event, UsageSeen)][:1]
         self._batches.push([*self._agent.events(), *usage, MessageBreak()])

@@ -15,7 +15,6 @@ from bridge.core.ports import Cancellation, PromptRequest, Readiness, Surface, T
 from bridge.errors import Problem, RequestRefused
 from bridge.kiro.acp_agent import Agent, Stopped
 from bridge.kiro.acp_commands import run_command
-from bridge.kiro.acp_idle import afterwards
 from bridge.kiro.acp_launch import AcpLaunch, Wish, acp_unavailable, plan_acp
 from bridge.kiro.acp_opening import OpeningFailed
 from bridge.kiro.acp_places import Places
@@ -65,12 +64,14 @@ class AcpTransport:
         self._rules = rules or TurnRules()
         self._clock = clock
         self._lost: set[str] = set()
-        self._kind: TransportKind = "acp"
+        self._kind: TransportKind | None = None
         self._told_why = ""
 
     @property
     def kind(self) -> TransportKind:
         """Return how Kiro was driven last, or will be as far as is known."""
+        if self._kind is None:
+            return "headless" if self.health().facts.get("transport") == "headless" else "acp"
         return self._kind
 
     def run(self, request: PromptRequest, control: TurnControl) -> Iterator[Sequence[FeedEvent]]:
@@ -92,7 +93,7 @@ class AcpTransport:
 
     def surface(self) -> Surface:
         """Return what Kiro offers, as it said last."""
-        return self._seat.surface() if self._kind == "acp" else self._headless.surface()
+        return self._headless.surface() if self._kind == "headless" else self._seat.surface()
 
     def command(self, request: PromptRequest, name: str, argument: str) -> str:
         """Run one of Kiro's own slash commands; see `Transport.command`. Raises RequestRefused."""
@@ -175,7 +176,7 @@ class AcpTransport:
             run = AcpRun(agent, reader, request, control, self._options, self._rules)
             yield from run.events(first)
             usable = run.usable
-            self._seat.keep(afterwards(run.afterwards))
+            self._seat.keep(run.afterwards)
             self._learn(run.problem, request)
             if agent.token_asked:
                 self._places.refuse(engine, run.problem.cause if run.problem else "it asked for an access token")

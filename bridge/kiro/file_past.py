@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bridge.core.feed import Engine, FeedEvent, PromptRecorded, UsageSeen
 from bridge.core.records import KiroConversation
-from bridge.core.text import first_line
+from bridge.core.text import TITLE_LENGTH, first_line
 from bridge.kiro import loose
 from bridge.kiro.history import TurnStart
-from bridge.kiro.past import LOG_MOST, TITLE_LENGTH, PastTurns, cut
+from bridge.kiro.past import LOG_MOST, PastTurns, cut
 from bridge.kiro.session_files import Layout, Place, Record, RecordLog, is_session_id
 from bridge.kiro.session_reader import TurnRecords
 from bridge.kiro.v2_records import V2Turn

@@ -19,8 +19,6 @@ TURNS_MOST = 500
 LOG_MOST = 16 << 20
 """Bytes that are read of a log, the last."""
 
-TITLE_LENGTH = 80
-
 
 @dataclass(eq=False)
 class _Group:

@@ -99,7 +99,7 @@ class Database:
         return [(rowid, updated if isinstance(updated, int) else 0) for rowid, updated in rows]
 
     def listed(self, key: str | None, limit: int) -> list[tuple[int, str, int]]:
-        """Return (rowid, folder, updated_at in milliseconds) of the conversations of a folder or of all, newest first."""
+        """Return (rowid, folder, updated_at in milliseconds), newest first, of a folder or of all."""
         if "conversations_v2" not in self._tables:
             return []
         rows = self._rows(LISTED_SQL if key is None else FOLDER_SQL, (limit,) if key is None else (key, limit))

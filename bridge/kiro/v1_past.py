@@ -15,11 +15,11 @@ from pathlib import Path
 
 from bridge.core.feed import PromptRecorded
 from bridge.core.records import KiroConversation
-from bridge.core.text import first_line
+from bridge.core.text import TITLE_LENGTH, first_line
 from bridge.kiro import loose, v1_entries
 from bridge.kiro.growing import GrowingObject
 from bridge.kiro.history import TurnWatch
-from bridge.kiro.past import TITLE_LENGTH, PastTurns
+from bridge.kiro.past import PastTurns
 from bridge.kiro.v1_database import Database, DatabaseTrouble
 
 _WAIT_MS = 1000

@@ -51,24 +51,32 @@ def forget(connection: sqlite3.Connection, item_id: int) -> None:
 
 
 def index_piece(connection: sqlite3.Connection) -> bool:
-    """Take the next items in, at most a hundred, those of the newest turn first; return whether there are more."""
-    turn_id = connection.execute("SELECT max(turn_id) FROM to_index").fetchone()[0]
-    if turn_id is None:
-        return False
+    """Take the next items in, at most a hundred, those of the newest turns first; return whether there are more."""
+    room = _PIECE
+    while room > 0:
+        turn_id = connection.execute("SELECT max(turn_id) FROM to_index").fetchone()[0]
+        if turn_id is None:
+            return False
+        room -= _index_turn(connection, turn_id, room) + 1
+    return True
+
+
+def _index_turn(connection: sqlite3.Connection, turn_id: int, most: int) -> int:
+    """Take in what the index lacks of a turn, at most `most` items; return how many those were."""
     found = connection.execute(
         "SELECT i.id FROM turns t CROSS JOIN items i ON i.session_num = t.session_num AND i.turn_id = t.id"
         " WHERE t.id = ? AND i.key IS NOT NULL AND (i.final OR t.ended_at IS NOT NULL) AND i.text != ''"
         f" AND i.kind IN {_INDEXED_KINDS} AND NOT EXISTS (SELECT 1 FROM indexed WHERE item_id = i.id) LIMIT ?",
-        (turn_id, _PIECE),
+        (turn_id, most),
     ).fetchall()
-    if len(found) < _PIECE:
-        connection.execute("DELETE FROM to_index WHERE turn_id = ?", (turn_id,))
     numbers = [(row[0],) for row in found]
     connection.executemany(
         "INSERT INTO item_search (rowid, text) SELECT id, text FROM search_texts WHERE id = ?", numbers
     )
     connection.executemany("INSERT INTO indexed VALUES (?)", numbers)
-    return connection.execute("SELECT 1 FROM to_index LIMIT 1").fetchone() is not None
+    if len(found) < most:
+        connection.execute("DELETE FROM to_index WHERE turn_id = ?", (turn_id,))
+    return len(found)
 
 
 def words_of(query: str) -> list[str]:

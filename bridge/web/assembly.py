@@ -58,7 +58,11 @@ class EngineService:
         self._approvals = approvals
 
     def status(self) -> ServiceStatus:
-        """Return the status of the primary session."""
+        """Return the status of the primary session.
+
+        A turn that waits for an approval is `running` for AgentAPI: a prompt is in flight, so none can be sent
+        (facts/agentapi-contract.md 3.6); that it waits stands in the phase.
+        """
         status = self._engine.status()
         return ServiceStatus(status.phase, "running" if self._engine.busy() else "stable", status.ready, status.problem)
 
