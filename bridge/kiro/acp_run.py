@@ -184,13 +184,12 @@ class AcpRun:
             self._agent.end(self._rules.stop_grace, polite=min(1.0, self._rules.stop_grace))
         self.usable = not self._agent.gone
         deadline = time.monotonic() + _PROOF_PATIENCE
-        while True:
-            if self.usable:
-                self._agent.pump(_PROOF_STEP if time.monotonic() < deadline else 0.0)
-            self._take()
+        self._take()
+        self._poll(final=True)
+        while self.usable and not self._reader.evidence().finished and time.monotonic() < deadline:
+            self._agent.pump(_PROOF_STEP)
             self._poll(final=True)
-            if self._reader.evidence().finished or time.monotonic() > deadline or not self.usable:
-                break
+        self._take()
         if self._deaf_at is not None and self.usable and self._strays.stay(self._rules.stop_grace):
             self.usable = False
             self._agent.end(self._rules.stop_grace)

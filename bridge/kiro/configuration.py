@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.core.library import Scope
-from bridge.kiro.environment import home_of
+from bridge.kiro.locations import kiro_home
 
 FILE_LIMIT = 2 * 1024 * 1024
 DEFAULT_AGENT = "kiro_default"
@@ -76,12 +76,6 @@ class Configuration:
         with contextlib.suppress(OSError):
             names = sorted(name for name in os.listdir(root / "agents") if name.endswith(".json"))
             yield from (root / "agents" / name for name in names[:_AGENTS])
-
-
-def kiro_home(environ: Mapping[str, str]) -> Path:
-    """Return Kiro's own folder: `KIRO_HOME`, else `~/.kiro`."""
-    named = environ.get("KIRO_HOME")
-    return Path(named) if named else home_of(environ) / ".kiro"
 
 
 def read_text(path: Path, limit: int = FILE_LIMIT) -> str | None:

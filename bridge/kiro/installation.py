@@ -6,7 +6,6 @@ runs only while somebody asks; one installation serves all sessions.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from bridge.errors import Problem
 from bridge.kiro.acp_launch import Wish, acp_unavailable, plan_acp
 from bridge.kiro.capabilities import Capabilities, Flags, Prober
 from bridge.kiro.command import Launch, LaunchOptions, plan
+from bridge.kiro.ending import Ending
 from bridge.kiro.environment import child_environment, home_of
 from bridge.kiro.finder import find_binary
 from bridge.kiro.login import Login, LoginCheck
@@ -66,7 +66,7 @@ class Installation:
         self._due = float("-inf")
         self._wanted = False
         self._closed = False
-        self._closing = _Closing()
+        self._closing = Ending()
         self._thread: threading.Thread | None = None
 
     def find(self, control: Cancellation | None = None) -> Found | Problem:
@@ -172,32 +172,3 @@ class Installation:
             return acp_unavailable(launch) if self._wish == "acp" else None
         facts["transport"], facts["engine"], facts["feed"] = "acp", launch.engine, "acp"
         return None
-
-
-class _Closing:
-    """Interrupts an examination when the installation is closed: a `Cancellation` of its own."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        self._begun = False
-
-    def wake_fd(self) -> int:
-        """Return the descriptor that is readable once it has begun."""
-        return self._read
-
-    def cancelled(self) -> bool:
-        """Return whether it has begun."""
-        return self._begun
-
-    def begin(self) -> None:
-        """Interrupt what is under way; beginning twice changes nothing."""
-        if not self._begun:
-            self._begun = True
-            os.write(self._write, b"x")
-
-    def release(self) -> None:
-        """Close the descriptors, once."""
-        for fd in (self._read, self._write):
-            if fd >= 0:
-                os.close(fd)
-        self._read = self._write = -1

@@ -23,6 +23,12 @@ class StoreLocations:
     v3_sessions: Path
 
 
+def kiro_home(environ: Mapping[str, str]) -> Path:
+    """Return Kiro's own folder of settings, agents and sessions: `KIRO_HOME`, else `~/.kiro`."""
+    home = home_of(environ)
+    return _path(environ.get("KIRO_HOME"), home) or home / ".kiro"
+
+
 def find_locations(
     environ: Mapping[str, str],
     *,
@@ -38,14 +44,13 @@ def find_locations(
     `sessions/cli` under `KIRO_HOME` or `~/.kiro`. v3: `~/.kiro/sessions`, which ignores `KIRO_HOME`.
     """
     home = home_of(environ)
-    kiro_home = _path(environ.get("KIRO_HOME"), home) or home / ".kiro"
     return StoreLocations(
         database=_path(database, home)
         or _path(environ.get("KIRO_TEST_DB_PATH"), home)
         or _local_data(environ, home, platform) / "kiro-cli/data.sqlite3",
         v2_sessions=_path(v2_sessions, home)
         or _path(environ.get("KIRO_TEST_SESSIONS_DIR"), home)
-        or kiro_home / "sessions/cli",
+        or kiro_home(environ) / "sessions/cli",
         v3_sessions=_path(v3_sessions, home) or home / ".kiro/sessions",
     )
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from bridge.core.tools import STATUS_REPORT
 from bridge.kiro.environment import enriched_path
+from bridge.kiro.locations import kiro_home
 from bridge.provision.documents import keep
 from bridge.provision.inputs import LATEST, Inputs, Places
-from bridge.provision.kiro_home import kiro_home
 from bridge.provision.progress import ProvisionError, say
 
 DEFAULT_NAME = "agent"
@@ -41,7 +41,7 @@ class Agent:
 def configure(inputs: Inputs, places: Places, environ: Mapping[str, str]) -> Agent:
     """Write the agent's file and make it the default. Raises `ProvisionError`."""
     agent = wanted_agent(inputs, environ)
-    home = kiro_home(places, environ)
+    home = kiro_home(environ)
     path = home / "agents" / f"{agent.name}.json"
     remembered = places.state / "written"
     say(f"Configuring the agent {agent.name!r}")

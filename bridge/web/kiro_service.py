@@ -5,18 +5,14 @@ Invariant: what Kiro says itself wins over what a file or a list says.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from flask import current_app
 
 from bridge.core.library import Library, McpScope, McpServer
-from bridge.core.ports import Choice, McpServerState, PromptRequest, Surface, TransportKind
+from bridge.core.ports import Choice, McpServerState, Surface, TransportKind
 from bridge.core.records import Session
-from bridge.engine import Engine
-from bridge.errors import AgentBusy
 from bridge.web.service import ChatService
 
 PATIENCE = 3.0
@@ -31,31 +27,6 @@ class Surfaces(Protocol):
 
     def command(self, session_id: str, name: str, argument: str) -> str:
         """Run a slash command between two turns. Raises UnknownSession, AgentBusy, RequestRefused."""
-
-
-class EngineSurfaces:
-    """`Surfaces` of the engine. `clock` gives seconds since the epoch."""
-
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    def surface(self, session_id: str) -> tuple[TransportKind, Surface]:
-        """Return how a session is driven and what Kiro offers there."""
-        transport = self._engine.seats.take(self._engine.session(session_id))
-        return transport.kind, transport.surface()
-
-    def command(self, session_id: str, name: str, argument: str) -> str:
-        """Run a slash command between two turns."""
-        session = self._engine.session(session_id)
-        if self._engine.running(session_id) is not None:
-            raise AgentBusy("Kiro is still working in this session.", "Wait until it is done, or stop it.")
-        transport = self._engine.seats.take(session)
-        request = PromptRequest("", session.cwd, session.kiro_id, session.engine, self._clock(), session.options)
-        try:
-            return transport.command(request, name, argument)
-        finally:
-            self._engine.seats.touch(session_id)
 
 
 class KiroFiles(Protocol):

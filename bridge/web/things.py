@@ -60,7 +60,6 @@ class Things:
     def doctor(self) -> Doctor:
         """Return who makes the checks."""
         from bridge.diagnostics.doctor import Doctor
-        from bridge.web.kiro_service import EngineSurfaces
 
         engine = self._engine
         with self._making:
@@ -68,7 +67,7 @@ class Things:
                 self._settings,
                 os.environ,
                 running=True,
-                states=lambda: EngineSurfaces(engine).surface(engine.primary)[1].mcp_servers,
+                states=lambda: engine.surface(engine.primary)[1].mcp_servers,
             )
             return self._doctor
 
@@ -97,11 +96,11 @@ class Things:
         from bridge.kiro.installation import Installation
         from bridge.kiro.offers import Offers
         from bridge.kiro.session_configuration import SessionConfiguration
-        from bridge.web.kiro_service import EngineSurfaces, KiroService
+        from bridge.web.kiro_service import KiroService
 
         settings = self._settings
         cli = None if settings.kiro_cli_path is None else str(settings.kiro_cli_path)
         cache = settings.state_dir / "kiro-cli.json"
         self._offers = Offers(Installation(os.environ, LaunchOptions(), explicit=cli, cache_file=cache), os.environ)
         files = SessionConfiguration(os.environ, self._offers, settings.agent or "")
-        return KiroService(self._chat, EngineSurfaces(self._engine), files)
+        return KiroService(self._chat, self._engine, files)
