@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import crowd, histories, load, stores, table, turns
+from bench import crowd, histories, library, load, stores, table, turns, warmth
 from bench.figures import Results
-from bench.servers import AgentApi, Bridge, Kind, running
+from bench.rows import HEADLESS
+from bench.servers import AgentApi, Bridge, Floor, Kind, running
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
@@ -26,6 +27,7 @@ class Effort:
     rounds: int = 3
     turns: int = 8
     slow_turns: int = 4
+    spoken: int = 4
     starts: int = 3
     seconds: float = 6.0
     requests: int = 150
@@ -37,9 +39,11 @@ class Effort:
     histories: tuple[int, ...] = (100, 10_000, 100_000)
     repeats: int = 20
     ledger_turns: int = 100
+    libraries: tuple[tuple[int, int], ...] = ((100, 100), (1_000, 100_000))
+    start_up: float = 2.0
 
 
-QUICK = Effort(1, 2, 1, 1, 0.2, 5, 3, (1,), 5, (1,), (1,), (100,), 2, 3)
+QUICK = Effort(1, 1, 1, 1, 1, 0.1, 5, 3, (1,), 5, (1,), (1,), (100,), 2, 3, ((100, 100),), 0.1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def kinds() -> list[Kind]:
     """Return the servers that can be measured."""
     binary = os.environ.get("AGENTAPI_BIN")
-    return [Bridge(), AgentApi(binary)] if binary else [Bridge()]
+    bridges: list[Kind] = [Bridge(), Bridge(name=HEADLESS)]
+    return [*bridges, AgentApi(binary)] if binary else bridges
 
 
 def _servers(folder: Path, effort: Effort, results: Results) -> None:
@@ -81,25 +86,32 @@ def _servers(folder: Path, effort: Effort, results: Results) -> None:
     for number in range(effort.rounds):
         for kind in kinds():
             _say(f"round {number + 1} of {effort.rounds}: {kind.name}")
-            for start in range(effort.starts):
+            for start in range(effort.starts if kind.name != HEADLESS else 0):
                 load.cold(kind, folder / f"{kind.name}-{number}-{start}", results)
             _round(kind, homes[kind.name], number, effort, results)
 
 
 def _round(kind: Kind, home: Path, number: int, effort: Effort, results: Results) -> None:
+    """Measure a server; of the bridge that runs headless only what the transport makes a difference to."""
     with running(kind, home) as server:
         server.settle()
-        count = effort.turns if kind.name == table.BRIDGE else effort.slow_turns
-        turns.measure(server, kind.name, count, number * count, results)
+        count = effort.turns if isinstance(kind, Bridge) else effort.slow_turns
+        turns.measure(server, kind.name, range(number * count, (number + 1) * count), effort.spoken, results)
         load.rest(server, kind.name, "idle", effort.seconds, results)
         load.quiet_turn(server, kind.name, effort.seconds, results)
-        load.status(server, kind.name, effort.status_clients, effort.requests, results)
-        for clients in effort.crowds:
-            crowd.measure(server, kind.name, clients, effort.words, results)
+        if kind.name != HEADLESS:
+            load.status(server, kind.name, effort.status_clients, effort.requests, results)
+            for clients in effort.crowds:
+                crowd.measure(server, kind.name, clients, effort.words, results)
         load.memory(server, kind.name, results)
 
 
 def _alone(folder: Path, effort: Effort, results: Results) -> None:
+    for kind in (Bridge(), Bridge(name=HEADLESS)):
+        _say(f"a second prompt: {kind.name}")
+        warmth.measure(kind, folder / f"second-{kind.name}", effort.start_up, effort.starts, results)
+    for number in range(effort.starts):
+        load.floor(folder / f"floor-{number}", results)
     for size in effort.v1_sizes:
         _say(f"v1 row of {size} MB")
         stores.v1(folder / f"v1-{size}", size, effort.repeats, results)
@@ -109,12 +121,15 @@ def _alone(folder: Path, effort: Effort, results: Results) -> None:
     for items in effort.histories:
         _say(f"session of {items} items")
         histories.session(folder / f"history-{items}", items, effort.repeats, results)
+    for sessions, items in effort.libraries:
+        _say(f"{sessions} sessions, search over {items} items")
+        library.measure(folder / f"library-{sessions}", sessions, items, effort.repeats, results)
     histories.growth(folder / "growth", effort.ledger_turns, results)
 
 
 def _about(ahead: bool) -> str:
     cores, load_now = os.cpu_count(), os.getloadavg()[1]
-    beside = "beside AgentAPI" if len(kinds()) > 1 else "alone: AGENTAPI_BIN names no AgentAPI to compare with"
+    beside = "beside AgentAPI" if os.environ.get("AGENTAPI_BIN") else "alone: AGENTAPI_BIN names no AgentAPI to compare with"
     return (
         f"{time.strftime('%Y-%m-%d')}, {beside}; {cores} cores, {platform.system()} {platform.release()},"
         f" Python {platform.python_version()}; load over the last five minutes {load_now:.1f}"

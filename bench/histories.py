@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.figures import Results
 from bench.servers import Bridge, Server, running
-from bench.table import BRIDGE
+from bench.rows import BRIDGE
 from bench.wire import Link, Stream
 from bridge.core.items import Item, ItemPut, TextAppended, TurnEnded
 from bridge.ledger import Ledger
@@ -24,7 +24,7 @@ def session(home: Path, items: int, rounds: int, results: Results) -> None:
     state = home / "state.json"
     _write_state(state, items)
     with running(Bridge("--state-file", str(state)), home) as server:
-        server.settle()
+        server.wait_stable()
     with running(Bridge("--state-file", str(state)), home) as server:
         results.add(BRIDGE, f"state{items}", server.wait_ready() * 1000)
     with running(Bridge(), home) as server:

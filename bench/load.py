@@ -9,7 +9,8 @@ from pathlib import Path
 from bench import processes
 from bench.crowd import Crowd
 from bench.figures import Results
-from bench.servers import Kind, Server, running
+from bench.rows import FLOOR
+from bench.servers import Floor, Kind, Server, running
 from bench.turns import begun
 from bench.wire import Link
 
@@ -24,9 +25,16 @@ def cold(kind: Kind, home: Path, results: Results) -> None:
         results.add(kind.name, "cold", server.wait_ready() * 1000)
 
 
+def floor(home: Path, results: Results) -> None:
+    """Note what gunicorn and Flask take by themselves."""
+    with running(Floor(), home) as server:
+        results.add(FLOOR, "floor", server.wait_ready() * 1000)
+        results.add(FLOOR, "floor_rss", processes.memory(server.own())[0])
+
+
 def rest(server: Server, who: str, row: str, seconds: float, results: Results) -> None:
     """Note what the server's processes use while nobody asks anything."""
-    _PAUSE.wait(1.0)
+    _PAUSE.wait(min(1.0, seconds))
     before, began = server.cpu(), time.monotonic()
     _PAUSE.wait(seconds)
     results.add(who, row, 100 * (server.cpu() - before) / (time.monotonic() - began))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+BRIDGE = "bridge"
+HEADLESS = "bridge, headless"
+AGENTAPI = "agentapi"
+FLOOR = "floor"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `target` is the highest good value of the quantile `share`, in `unit`; None where none was set."""
+    """One row. `target` is the highest good value of the quantile `share`, in `unit`; None where none was set.
+
+    `ours` names whose figures stand on our side: those of the bridge over ACP, of the bridge that runs headless, or of
+    the floor that no Python server gets below.
+    """
 
     key: str
     title: str
@@ -15,29 +24,49 @@ class Row:
     meaning: str
     target: float | None = None
     share: float = 0.95
+    ours: str = BRIDGE
+
+
+def _both(row: Row, over_acp: str, headless: str) -> tuple[Row, Row]:
+    """Return a row that depends on the transport, once for each; the texts say what is special about it there."""
+    return (
+        replace(row, title=f"{row.title}, ACP", meaning=f"{row.meaning} {over_acp}".rstrip()),
+        replace(row, title=f"{row.title}, headless", meaning=f"{row.meaning} {headless}".rstrip(), ours=HEADLESS),
+    )
 
 
 _CROWD = "That many clients follow `/events` of one turn that says ten words a second."
 
 COMPARED = (
-    Row("accept", "prompt accepted", "ms", "`POST /message` on an open connection, sent to whole reply. Ours comes "
-        "after the prompt is safe on disk; AgentAPI's after it has seen its typing on the screen.", 25),
-    Row("begun", "prompt to first word", "ms", "From sending the prompt to the agent's first word on `/events`: "
-        "the start of the agent's process is in ours; AgentAPI's agent runs already."),
-    Row("write", "agent's write to event", "ms", "From telling the agent to write to the text on `/events`. Ours "
-        "writes to Kiro's store only, not to its stream; AgentAPI's to its terminal.", 20),
-    Row("live", "live word to event", "ms", "The same for a word on Kiro's live stream (AgentAPI has one way only, so "
-        "its figure is of the same kind as in the row above)."),
-    Row("stable", "agent's end to `stable`", "ms", "From telling the agent to finish to `stable` on `/events`. Ours "
-        "holds the agent's last writes and the end of its process, up to 2 ms.", 30),
+    *_both(Row("accept", "prompt accepted", "ms", "`POST /message` on an open connection, sent to whole reply. Ours "
+               "comes after the prompt is safe on disk; AgentAPI's after it has seen its typing on the screen.", 25),
+           "", ""),
+    *_both(Row("begun", "prompt to first word", "ms", "From sending the prompt to the agent's first word on "
+               "`/events`."),
+           "The agent runs already, as AgentAPI's does; in the first turn after a start of the bridge it is started.",
+           "The start of the agent's process is in it; AgentAPI's agent runs already."),
+    *_both(Row("live", "live word to event", "ms", "From telling the agent to speak to the word on `/events`."),
+           "The agent says it on its ACP connection; AgentAPI's on its terminal.",
+           "The agent says it in its stream; AgentAPI's on its terminal."),
+    *_both(Row("write", "agent's write to event", "ms", "The same for a word that the agent writes to Kiro's store and "
+               "says nowhere else (AgentAPI has one way only, so its figure is of the same kind as in the rows above).",
+               20), "", ""),
+    *_both(Row("stable", "agent's end to `stable`", "ms", "From telling the agent to finish to `stable` on `/events`.",
+               30),
+           "Ours holds the agent's last write and its answer to the prompt.",
+           "Ours holds the agent's last writes and the end of its process, up to 2 ms."),
+    *_both(Row("idle", "idle CPU", "% of a core", "All server processes over seconds in which nobody asks anything; "
+               "without the agent.", 0.3), "The agent waits for the next prompt.", "No agent runs."),
+    *_both(Row("quiet", "CPU of a quiet turn", "% of a core", "The same while a turn runs in which the agent says "
+               "nothing."), "", ""),
+    *_both(Row("rss", "memory, RSS", "MB", "Resident size of all server processes after the turns, shared pages "
+               "counted in each; without the agent.", 80),
+           "Kiro's own process, which stays between prompts, comes on top: here it is a shell.",
+           "Kiro's own process comes on top while a turn runs."),
+    *_both(Row("pss", "memory, PSS", "MB", "The same with shared pages divided among those who share them: what the "
+               "machine really gives."), "", ""),
     Row("status", "`/status` under load", "ms", "`GET /status` on an open connection, 50 a second, during a turn of 20 "
         "words a second with 100 clients on `/events`. The tail is p99.", 10, 0.99),
-    Row("idle", "idle CPU", "% of a core", "All server processes over seconds in which nobody asks anything.", 0.3),
-    Row("quiet", "CPU of a quiet turn", "% of a core", "The same while a turn runs in which the agent says nothing."),
-    Row("rss", "memory, RSS", "MB", "Resident size of all server processes after the turns, shared pages counted in "
-        "each; without the agent.", 80),
-    Row("pss", "memory, PSS", "MB", "The same with shared pages divided among those who share them: what the machine "
-        "really gives."),
     Row("cold", "cold start", "ms", "From the start of the command to the first 200 of `/status`; an empty home.", 800),
     *(
         row
@@ -74,6 +103,31 @@ ALONE = (
             Row(f"replay{n}", f"{n:,} items: `/events`", "ms", "AgentAPI's whole replay, until its status event."),
         )
     ),
+    *(
+        row
+        for n in (100, 1_000)
+        for row in (
+            Row(f"sessions{n}", f"{n:,} sessions: list", "ms", "`GET /api/v1/sessions`, all of them with their last "
+                "lines."),
+        )
+    ),
+    *(
+        row
+        for n in (100, 100_000)
+        for row in (
+            Row(f"rare{n}", f"{n:,} items: search for a rare word", "ms", "`GET /api/v1/search` for a word that stands "
+                "in one item of a hundred."),
+            Row(f"common{n}", f"{n:,} items: search for a common word", "ms", "The same for two words that stand in "
+                "every item."),
+        )
+    ),
+    *_both(Row("second", "second prompt to first word", "ms", "With the stand-in for kiro-cli of this project as the "
+               "agent on both sides, which takes two seconds to start, as a Python program with a sleep: from sending "
+               "the second prompt of a session to the first word of its answer on `/events`."),
+           "The agent was started for the first prompt and kept.", "It is started for each prompt."),
+    Row("floor", "an empty Flask app: cold start", "ms", "gunicorn with one worker, and Flask with one route that answers "
+        "an empty object: what no server made like this one gets below.", ours=FLOOR),
+    Row("floor_rss", "an empty Flask app: memory, RSS", "MB", "The same: resident size of both processes.", ours=FLOOR),
     Row("growth", "ledger growth per turn", "KB", "Bytes of the ledger's files per turn, after closing, of turns with "
         "a prompt of 0.2 KB and an answer of 2 KB that came in 40 pieces."),
 )  # fmt: skip

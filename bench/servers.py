@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from bench import processes
-from bench.table import AGENTAPI, BRIDGE
+from bench.rows import AGENTAPI, BRIDGE, FLOOR, HEADLESS
 from bench.wire import WAIT, Link
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENTS = Path(__file__).resolve().parent / "agents"
+TRANSPORTS = {BRIDGE: "acp", HEADLESS: "headless"}
+_CALM = 0.3
+"""Seconds in which no process comes or goes, once start-up work is over."""
+
 _PAUSE = threading.Event()
 
 
@@ -33,16 +37,26 @@ class Kind(Protocol):
 
 
 class Bridge:
-    """This project's bridge. `flags` are further flags of `serve`."""
+    """This project's bridge: `name` says over which transport. `flags` are further flags of `serve`."""
 
-    name = BRIDGE
-
-    def __init__(self, *flags: str) -> None:
-        self._flags = flags
+    def __init__(self, *flags: str, name: str = BRIDGE) -> None:
+        self.name = name
+        self._flags = ("--transport", TRANSPORTS[name], *flags)
 
     def command(self, port: int, control: Path) -> list[str]:
         """See `Kind`."""
         return [sys.executable, "-m", "bridge", "serve", "--port", str(port), *self._flags]
+
+
+class Floor:
+    """gunicorn with an empty Flask app: no agent, and nothing to be told."""
+
+    name = FLOOR
+
+    def command(self, port: int, control: Path) -> list[str]:
+        """See `Kind`."""
+        flags = ["--preload", "--worker-class", "gthread", "--workers", "1", "--threads", "8"]
+        return [sys.executable, "-m", "gunicorn", *flags, "--bind", f"127.0.0.1:{port}", "bench.floor:app"]
 
 
 class AgentApi:
@@ -93,6 +107,7 @@ class Server:
 
     def wait_stable(self) -> None:
         """Wait until a prompt would be taken."""
+        self.wait_ready()
         link = Link(self.url)
         limit = time.monotonic() + WAIT
         while b'"status":"stable"' not in link.get("/status")[1]:
@@ -103,15 +118,15 @@ class Server:
 
     def settle(self) -> None:
         """Wait until start-up work is over, and note the server's own processes."""
-        self.wait_ready()
         self.wait_stable()
         before: list[int] = []
-        while before != (now := self._own()):
+        while before != (now := self.own()):
             before = now
-            _PAUSE.wait(0.5)
+            _PAUSE.wait(_CALM)
         self.pids = now
 
-    def _own(self) -> list[int]:
+    def own(self) -> list[int]:
+        """Return the server's processes without its agent's."""
         main, *others = processes.family(self._process.pid)
         return [main, *(one for one in others if str(AGENTS).encode() not in _words(one))]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Results
-from bench.table import BRIDGE
+from bench.rows import BRIDGE
 from bridge.core.feed import Engine, FeedEvent, MessageRecorded
 from bridge.core.ports import StoreReader
 from bridge.kiro.locations import find_locations

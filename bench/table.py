@@ -6,12 +6,10 @@ import math
 from pathlib import Path
 
 from bench.figures import Figures, Results
-from bench.rows import ROWS, Row
+from bench.rows import AGENTAPI, ROWS, Row
 
 BEGIN = "<!-- table: written by python -m bench --write -->"
 END = "<!-- end of table -->"
-BRIDGE = "bridge"
-AGENTAPI = "agentapi"
 
 
 def table(results: Results) -> str:
@@ -43,7 +41,7 @@ def write(path: Path, results: str) -> None:
 
 
 def _line(row: Row, results: Results) -> list[str]:
-    ours, theirs = results.of(BRIDGE, row.key), results.of(AGENTAPI, row.key)
+    ours, theirs = results.of(row.ours, row.key), results.of(AGENTAPI, row.key)
     ratio = theirs.median / ours.median if ours.median else math.nan
     target = "" if row.target is None else f"{_tail_name(row)}<= {row.target:g}"
     return [

@@ -12,7 +12,6 @@ from bench.figures import Results
 from bench.servers import Server
 from bench.wire import Link, Stream
 
-WORDS = 4
 STABLE = b'"status":"stable"'
 _PAUSE = threading.Event()
 
@@ -61,16 +60,16 @@ def begun(server: Server, name: str, link: Link, figures: Results | None = None,
         stream.close()
 
 
-def measure(server: Server, who: str, rounds: int, first: int, results: Results) -> None:
-    """Run whole turns, numbered from `first`, and note what each part took."""
+def measure(server: Server, who: str, numbers: range, words: int, results: Results) -> None:
+    """Run whole turns of those numbers, with so many words of each sort, and note what each part took."""
     link = Link(server.url)
-    moments = random.Random(first)  # even pauses would meet a server that looks at even times always at the same one
-    for number in range(first, first + rounds):
+    moments = random.Random(numbers.start)  # even pauses would meet a server that looks at even times always at the same one
+    for number in numbers:
         with begun(server, f"t{number}", link, results, who) as turn:
-            for _ in range(WORDS):
+            for _ in range(words):
                 _PAUSE.wait(moments.uniform(0.05, 0.08))
                 results.add(who, "write", turn.say("store"))
-            for _ in range(WORDS):
+            for _ in range(words):
                 _PAUSE.wait(moments.uniform(0.05, 0.08))
                 results.add(who, "live", turn.say("stream"))
             _PAUSE.wait(moments.uniform(0.05, 0.08))

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.whole.conftest import WAIT, Bridge
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE_MS = 30_000.0
+PATIENCE_MS = 20_000.0
 INSTALL_SECONDS = 300
 
 OpenChat = Callable[..., Page]
@@ -117,7 +117,7 @@ def open_chat(browser: Browser, bridge: Bridge) -> Iterator[OpenChat]:
 
 
 def until(page: Page, holds: str) -> Any:
-    """Wait until an expression is true in the page and return it; Playwright's own way needs `eval`, which we forbid."""
+    """Wait until an expression is true in the page, without the `eval` of Playwright's own way; return it."""
     limit = time.monotonic() + PATIENCE_MS / 1000
     while not (answer := page.evaluate(holds)):
         assert time.monotonic() < limit, f"never happened: {holds}"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 PREFIX = "/@me/workspace/apps/kiro"
-HOP = ("connection", "transfer-encoding", "keep-alive", "host")
+HOP = ("connection", "transfer-encoding", "keep-alive")
 
 
 class Proxy(ThreadingHTTPServer):

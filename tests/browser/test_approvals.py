@@ -26,7 +26,7 @@ def test_an_approval_is_answered_where_it_was_asked(bridge: Bridge, open_chat: O
     card.get_by_role("button", name="Allow once").click()
     for window in (page, other):
         expect(window.locator(".settled")).to_contain_text("Allowed once")
-        expect(window.get_by_text("went on", exact=True)).to_be_visible()
+        expect(window.locator("#turns").get_by_text("went on", exact=True)).to_be_visible()
     assert (bridge.work / "allowed.txt").exists()
 
 
@@ -63,7 +63,7 @@ def test_the_bar_while_the_card_is_out_of_sight(bridge: Bridge, open_chat: OpenC
     expect(bar).to_be_hidden()
     until(page, "document.activeElement.classList.contains('approval')")
     page.keyboard.press("1")
-    expect(page.get_by_text("went on", exact=True)).to_be_visible()
+    expect(page.locator("#turns").get_by_text("went on", exact=True)).to_be_visible()
     assert (bridge.work / "by-key.txt").exists()
 
 
@@ -78,4 +78,4 @@ def test_a_question_has_its_own_answers(bridge: Bridge, open_chat: OpenChat) -> 
     expect(card).to_contain_text("Which colour?")
     card.get_by_role("button", name="Blue").click()
     expect(page.locator(".settled")).to_contain_text("Blue")
-    expect(page.get_by_text("went on", exact=True)).to_be_visible()
+    expect(page.locator("#turns").get_by_text("went on", exact=True)).to_be_visible()

@@ -91,7 +91,7 @@ def test_the_queue_and_a_stop_that_says_when(bridge: Bridge, open_chat: OpenChat
     page = open_chat()
     ready(page)
     send(page, "!standin text begun", "!standin tool-sleep 60")
-    expect(page.get_by_text("begun", exact=True)).to_be_visible()
+    expect(page.locator("#turns").get_by_text("begun", exact=True)).to_be_visible()
     send(page, "!standin text waited")
     expect(page.locator("#queue")).to_contain_text("1 prompt waits")
     stop = page.get_by_role("button", name="Stop", exact=True)

@@ -52,7 +52,7 @@ def test_cuts_lose_and_double_nothing(bridge: Bridge, open_chat: OpenChat) -> No
     with proxy(bridge.url) as outside:
         page = open_chat(url=outside.url)
         ready(page)
-        send(page, "!standin chunks 60", "!standin delay 0.05", "!standin numbered 80 line", "!standin tool shell echo out")
+        send(page, "!standin chunks 60", "!standin delay 0.05", "!standin numbered 80 line", "!standin tool shell true")
         for _ in range(6):
             page.wait_for_timeout(350)
             outside.drop()
@@ -95,14 +95,14 @@ def test_the_bridge_is_killed_and_started_again(bridge: Bridge, open_chat: OpenC
     page = open_chat()
     ready(page)
     send(page, "!standin text before the end", "!standin tool-sleep 60")
-    expect(page.get_by_text("before the end", exact=True)).to_be_visible()
+    expect(page.locator("#turns").get_by_text("before the end", exact=True)).to_be_visible()
     page.fill("#prompt", "half a thought")
     bridge.kill()
     expect(page.locator("#banner")).to_be_visible()
     bridge.start("--port", str(port))
     expect(page.locator("#banner")).to_be_hidden(timeout=20_000)
     expect(page.locator(".turn-problem")).to_be_visible()
-    expect(page.get_by_text("before the end", exact=True)).to_be_visible()
+    expect(page.locator("#turns").get_by_text("before the end", exact=True)).to_be_visible()
     assert page.input_value("#prompt") == "half a thought"
     ask(page, "!standin text after it")
     expect(page.locator("#turns").get_by_text("after it", exact=True)).to_be_visible()
@@ -118,6 +118,7 @@ def test_two_windows_show_the_same(bridge: Bridge, open_chat: OpenChat) -> None:
     ask(two, "!standin tool shell echo hello", "!standin text second")
     for page in (one, two):
         until(page, "document.querySelectorAll('.turn-line:not([hidden])').length === 2")
-    texts = [str(page.evaluate("[...document.querySelectorAll('#turns .text')].map(n => n.innerText).join()")) for page in (one, two)]
+    said = "[...document.querySelectorAll('#turns .text')].map(node => node.innerText).join()"
+    texts = [str(page.evaluate(said)) for page in (one, two)]
     assert texts[0] == texts[1]
     assert "four" in texts[0]

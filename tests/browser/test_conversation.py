@@ -15,7 +15,7 @@ RICH = (
     "Tidy up",
     "!standin thought First I look.",
     "!standin plan Look | Change | Test",
-    "!standin text Now **bold** and `code`:\\n\\n```python\\nprint('hello')\\n```\\n\\n| a | b |\\n|---|---|\\n| 1 | 2 |",
+    "!standin text Now **bold** and `code`:\\n\\n```python\\nprint('hello')\\n```\\n\\n| a | b |\\n|---|---|\\n|1|2|",
     "!standin tool write notes.txt one\\ntwo",
     "!standin also shell printf 'out\\nput'; exit 3",
     "!standin text See [there](https://example.com/).",

@@ -74,10 +74,18 @@ def test_a_file_of_version_1_keeps_all_it_has(old: Path) -> None:
 def test_an_old_file_is_opened_before_it_is_indexed(old: Path) -> None:
     with closing(Ledger.open(old)) as ledger:
         assert ledger.search("seven", 5) == []
-        assert ledger.index() is True
         while ledger.index():
             pass
         assert len(ledger.search("seven", 5)) == 1
+        assert ledger.index() is False
+
+
+def test_a_piece_of_the_index_is_bounded(ledger: Ledger, session: Session) -> None:
+    turn, _ = ledger.accept(session.id, "hello")
+    items = [ItemPut(Item(f"m{number}", "text", number + 1, f"heron {number}", {}, True)) for number in range(250)]
+    ledger.apply(turn.id, [*items, TurnEnded("completed")])
+    assert [ledger.index() for _ in range(3)] == [True, True, False]
+    assert len(ledger.search("heron", 300)) == 250
 
 
 def test_what_is_given_changes_and_the_rest_stays(ledger: Ledger, session: Session) -> None:

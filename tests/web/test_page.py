@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 from flask.testing import FlaskClient
 
+from bridge.web import assets
+
 CHAT = ("/chat", "/chat/", "/chat/embed", "/chat/embed/")
+STATIC = Path(assets.__file__).with_name("static")
 LINK = re.compile(r'(?:href|src)="([^"]*)"')
 
 
@@ -58,27 +63,61 @@ def test_the_chat_page_answers_any_method(client: FlaskClient, path: str, method
 
 
 @pytest.mark.parametrize(
-    "path", ["/chat/none.js", "/chat/assets/none.js", "/chat/assets/..%2f__init__.py", "/chat/embed/x"]
+    "path",
+    [
+        *("/chat/none.js", "/chat/embed/x", "/chat/assets/main.js", "/chat/assets/old/main.js"),
+        *("/chat/assets/{}/none.js", "/chat/assets/{}/../page.py", "/chat/assets/{}/..%2f..%2fpage.py"),
+    ],
 )
 def test_missing_files(client: FlaskClient, path: str) -> None:
-    """A file that is not there is 404, whatever its name tries."""
-    assert client.get(path).status_code == 404
+    """A file that is not there is 404, whatever its name tries, and so is another version's."""
+    assert client.get(path.format(assets.version())).status_code == 404
 
 
-def test_assets(client: FlaskClient) -> None:
-    """Script and style have their types, and can be asked for again cheaply."""
-    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css")):
-        response = client.get(f"/chat/assets/{name}", buffered=True)
-        assert response.content_type.split(";")[0] in (kind, "application/javascript")
-        again = client.get(f"/chat/assets/{name}", headers={"If-None-Match": response.headers["ETag"]}, buffered=True)
-        assert again.status_code == 304
+@pytest.mark.parametrize("name", sorted(assets.assets()))
+def test_assets(client: FlaskClient, name: str) -> None:
+    """Each has its type, may be kept for ever under its versioned address, and is the file, packed or not."""
+    address = f"/chat/assets/{assets.version()}/{name}"
+    plain = client.get(address)
+    packed = client.get(address, headers={"Accept-Encoding": "gzip, br"})
+    kind = "text/javascript" if name.endswith(".js") else "text/css"
+    for response in (plain, packed):
+        assert response.content_type == f"{kind}; charset=utf-8"
+        assert "immutable" in response.headers["Cache-Control"]
+        assert response.headers["Vary"].startswith("Accept-Encoding")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data == (STATIC / name).read_bytes()
 
 
-def test_the_script_writes_text_only(client: FlaskClient) -> None:
-    """What the agent wrote never becomes markup."""
-    script = client.get("/chat/assets/page.js", buffered=True).get_data(as_text=True)
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|srcdoc", script)
-    assert len(script.splitlines()) <= 300
+def test_the_page_asks_for_all_its_modules_at_once(client: FlaskClient) -> None:
+    """Every module is named in the page, so that none is found out about only by reading another."""
+    page = client.get("/chat").get_data(as_text=True)
+    preloaded = set(re.findall(r'rel="modulepreload" href="[^"]*/assets/[0-9a-f]+/([^"]+)"', page))
+    imported: set[str] = set()
+    for path in STATIC.rglob("*.js"):
+        for name in re.findall(r'^(?:import|} from|import .* from)\s*"([^"]+)"', path.read_text(), re.MULTILINE):
+            imported.add((path.parent / name).resolve().relative_to(STATIC).as_posix())
+    assert imported == preloaded
+
+
+def test_one_place_makes_markup(client: FlaskClient) -> None:
+    """What the agent wrote becomes markup in one module only, through blocks that the server made safe."""
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\(|srcdoc|DOMParser|setHTML"
+    found = {path.name for path in STATIC.rglob("*.js") if re.search(forbidden, path.read_text())}
+    assert found == {"blocks.js"}
+    assert len(re.findall(forbidden, (STATIC / "blocks.js").read_text())) == 1
+
+
+def test_modules_are_small_and_speak_through_the_catalogue() -> None:
+    """A module can be read in one go, and sentences for people stand in strings.js."""
+    for path in STATIC.rglob("*.js"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 450, path.name
+        if path.name not in ("strings.js", "theme.js"):
+            code = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+            assert not re.search(r'"[A-Z][a-z]+ [a-z]+ [^"]*"', code), path.name
 
 
 def test_the_reference_lists_every_operation(client: FlaskClient) -> None:

@@ -3,6 +3,14 @@
 /** @param {number} count @param {string} one @param {string} many */
 const plural = (count, one, many) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 
+/**
+ * A word out of a table by a name that somebody else chose.
+ * @param {Record<string, any>} table
+ * @param {unknown} name
+ * @returns {string | undefined}
+ */
+export const pick = (table, name) => (Object.hasOwn(table, String(name)) ? table[String(name)] : undefined);
+
 export const t = {
   app: "Kiro",
   loading: "Loading…",

@@ -1,7 +1,7 @@
 // What a tool call is, in words: the engines name tools, arguments and titles each in their own way.
 
 import { visible } from "./format.js";
-import { t } from "./strings.js";
+import { pick, t } from "./strings.js";
 
 /** @type {Record<string, string>} */
 const KIND_OF_NAME = {
@@ -37,7 +37,7 @@ const isObject = (value) => typeof value === "object" && value !== null && !Arra
 
 /** @param {Item} item @returns {string} one of the kinds that have an icon and verbs */
 export function toolKind(item) {
-  const named = KIND_OF_NAME[String(item.data.name ?? "")];
+  const named = pick(KIND_OF_NAME, item.data.name ?? "");
   if (named) return named;
   const kind = String(item.data.kind ?? "");
   return Object.hasOwn(t.verbs, kind) ? kind : "other";

@@ -128,7 +128,7 @@ def test_trust_is_looked_at_when_it_is_needed(conversation: Making, engine: Engi
     talk.options = SessionOptions(trust="all")
 
     def stop_trusting(event: FeedEvent, control: Control) -> None:
-        if isinstance(event, ToolSeen):
+        if isinstance(event, ToolSeen) and event.status == "completed":
             talk.options = SessionOptions(trust="ask")
 
     talk.run("!standin ask shell echo one", when=stop_trusting)

@@ -113,12 +113,47 @@ def test_the_answer_outlives_the_process_in_a_private_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"format":1}', '{"format":1,"binaries":{"x":{"flags":3}}}', '{"format":9}']
+    "content",
+    ["", "{", "[]", '{"format":2}', '{"format":2,"binaries":{"x":{"flags":3}},"acp":{}}', '{"format":9}'],
 )
 def test_a_broken_cache_is_ignored(tmp_path: Path, content: str) -> None:
     binary, cache = fake(tmp_path / "kiro-cli"), tmp_path / "probe.json"
     cache.write_text(content)
     assert isinstance(Prober(cache).probe(binary, os.environ), Capabilities)
+    assert asked(binary) == 2
+
+
+ACP_HELP = (
+    "Usage: kiro-cli acp [OPTIONS]\\n\\nOptions:\\n      --agent-engine <X>\\n          [possible values: v2, v3]\\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "flags"),
+    [
+        (f"printf '{ACP_HELP}'", {"agent-engine": ("v2", "v3")}),
+        ("printf 'Usage: kiro-cli acp [OPTIONS]\\n'", {}),
+        ("printf 'Usage: kiro-cli [OPTIONS] [COMMAND]\\n  --verbose\\n'", None),
+        ("echo 'error: unrecognized subcommand' >&2; exit 2", None),
+        ("kill -KILL $$", None),
+    ],
+)
+def test_whether_it_has_acp(tmp_path: Path, answer: str, flags: object) -> None:
+    """Asked once, also when it has none, and remembered over restarts; what `chat` offers is remembered beside it."""
+    binary, cache = fake(tmp_path / "kiro-cli", extra=f'[ "$1" = acp ] && {{ {answer}; exit; }}'), tmp_path / "c.json"
+    prober = Prober(cache)
+    assert prober.probe_acp(binary, os.environ) == flags and prober.probe_acp(binary, os.environ) == flags
+    assert asked(binary) == 1
+    assert isinstance(prober.probe(binary, os.environ), Capabilities)
+    again = Prober(cache)
+    assert again.probe_acp(binary, os.environ) == flags and again.probe(binary, os.environ)
+    assert asked(binary) == 3
+
+
+def test_an_acp_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "PROBE_TIMEOUT", 0.3)
+    binary, prober = fake(tmp_path / "kiro-cli", extra='[ "$1" = acp ] && sleep 60'), Prober()
+    assert prober.probe_acp(binary, os.environ) is None and prober.probe_acp(binary, os.environ) is None
     assert asked(binary) == 2
 
 

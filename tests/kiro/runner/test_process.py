@@ -252,3 +252,40 @@ def test_many_runs_leave_no_descriptor(tmp_path: Path) -> None:
     for _ in range(50):
         run_briefly(["true"], env=env(), cwd=str(tmp_path), timeout=PATIENCE)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_child_that_is_spoken_with() -> None:
+    """Its input stays open, however much is sent at once, until it is closed."""
+    child = ChildProcess(["cat"], cwd="/", env=env(), talks=True)
+    sent = b"".join(b"%07d\n" % number for number in range(100_000))
+    heard = b""
+    deadline = time.monotonic() + PATIENCE
+    for part in (sent[:7], sent[7:500_000], sent[500_000:]):
+        child.send(part)
+    while len(heard) < len(sent):
+        assert time.monotonic() < deadline
+        heard += child.wait(1.0).stdout
+    assert heard == sent and not child.exited() and not child.silent
+    child.close_input()
+    child.send(b"too late")
+    assert run(child) == (b"", b"") and child.silent
+
+
+def test_a_wait_is_ended_by_what_is_listened_to() -> None:
+    reading, writing = os.pipe()
+    child = ChildProcess(["cat"], cwd="/", env=env(), talks=True)
+    try:
+        for _ in range(2):
+            child.listen(reading)
+            child.listen(reading)
+            os.write(writing, b"x")
+            assert child.wait(None).woken
+            os.read(reading, 1)
+        child.listen(reading)
+        child.unlisten(reading)
+        os.write(writing, b"x")
+        assert not child.wait(0.05).woken
+    finally:
+        child.finish(everything=True)
+        os.close(reading)
+        os.close(writing)

@@ -3,7 +3,7 @@
 import { button, byId, h, icon } from "../dom.js";
 import { visible } from "../format.js";
 import { pendingApprovals } from "../store.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 
 /** @typedef {{id: string, label: string, kind: string}} Option */
 
@@ -12,7 +12,7 @@ const optionsOf = (item) => (Array.isArray(item.data.options) ? item.data.option
 
 /** @param {Option} option @returns {string} */
 const optionLabel = (option) =>
-  /** @type {Record<string, string>} */ (t.options)[option.kind] ?? visible(String(option.label));
+  pick(t.options, option.kind) ?? visible(String(option.label));
 
 /**
  * The buttons that answer, and what became of pressing one.
@@ -119,9 +119,8 @@ function asking(item, chat) {
 /** @param {Item} item */
 function settled(item) {
   const option = optionsOf(item).find((one) => one.id === item.data.answer);
-  const words = /** @type {Record<string, string>} */ (t.settled);
   const status = String(item.data.status);
-  const answer = option?.kind === "answer" ? visible(String(option.label)) : words[option?.kind ?? status] ?? words[status];
+  const answer = option?.kind === "answer" ? visible(String(option.label)) : pick(t.settled, option?.kind ?? status) ?? pick(t.settled, status) ?? status;
   const good = option && !option.kind.startsWith("reject");
   const title = ownTitle(item) || visible(item.text);
   const reason = item.data.reason ? `: ${visible(String(item.data.reason))}` : "";

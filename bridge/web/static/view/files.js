@@ -5,7 +5,7 @@ import { byId, h, icon, iconButton } from "../dom.js";
 import { moment, size, visible } from "../format.js";
 import { shortPath } from "../tools.js";
 import { currentSession } from "../store.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 
 const REFRESH_MS = 3000;
 
@@ -61,8 +61,7 @@ export class FilesPanel {
 
   /** @param {TouchedFile} file */
   #row(file) {
-    const words = /** @type {Record<string, string>} */ (t.touched);
-    const how = file.touched.map((one) => words[one] ?? one).join(", ");
+    const how = file.touched.map((one) => pick(t.touched, one) ?? one).join(", ");
     const row = h("button", { type: "button", class: "file-row" }, icon(file.touched.includes("write") ? "edit" : "read"), h("span", { class: "file-name", title: file.path }, visible(this.#short(file.path))), h("span", { class: "small quiet" }, [how, file.size == null ? "" : size(file.size), moment(file.at)].filter(Boolean).join(" · ")));
     row.addEventListener("click", () => this.#preview(file.path));
     return h("li", null, row);

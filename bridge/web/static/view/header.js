@@ -3,7 +3,7 @@
 import { byId, button, h, icon, iconButton } from "../dom.js";
 import { baseName, visible } from "../format.js";
 import { currentSession, pendingApprovals, runningTurn } from "../store.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 
 const PATIENCE_MS = 1200;
 
@@ -84,7 +84,6 @@ function banner(store, chat) {
   const problemParts = (status, hidden) => {
     const problem = status?.problem;
     if (!problem || problem.code === hidden) return null;
-    const titles = /** @type {Record<string, string>} */ (t.problemTitles);
     const dismiss = () => {
       dismissed = problem.code;
       draw();
@@ -94,7 +93,7 @@ function banner(store, chat) {
       kind: "problem",
       nodes: [
         icon("alert"),
-        h("div", { class: "banner-words" }, h("strong", null, titles[problem.code] ?? t.problemTitle), h("span", null, problem.cause), h("span", null, problem.remedy)),
+        h("div", { class: "banner-words" }, h("strong", null, pick(t.problemTitles, problem.code) ?? t.problemTitle), h("span", null, problem.cause), h("span", null, problem.remedy)),
         button(t.checkAgain, () => chat.readStatus(), "small"),
         iconButton("close", t.dismiss, dismiss),
       ],

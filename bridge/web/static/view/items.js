@@ -3,7 +3,7 @@
 import { copyButton, showBlocks } from "../blocks.js";
 import { h, icon } from "../dom.js";
 import { fullTime, moment, visible } from "../format.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 import { approvalView } from "./approval.js";
 import { toolView } from "./tool.js";
 
@@ -83,10 +83,9 @@ function planView(around, made) {
       const steps = Array.isArray(item.data.steps) ? item.data.steps : [];
       label.textContent = t.plan(steps.filter((step) => step.status === "completed").length, steps.length);
       now.textContent = visible(steps.find((step) => step.status === "running")?.text ?? "");
-      const words = /** @type {Record<string, string>} */ (t.stepStates);
       list.replaceChildren(
         ...steps.map((step) =>
-          h("li", { class: `step step-${step.status}` }, h("span", { class: "step-mark", role: "img", "aria-label": words[step.status] ?? "" }), h("span", null, visible(step.text))),
+          h("li", { class: `step step-${step.status}` }, h("span", { class: "step-mark", role: "img", "aria-label": pick(t.stepStates, step.status) ?? "" }), h("span", null, visible(step.text))),
         ),
       );
     },

@@ -6,7 +6,7 @@ import { size, visible } from "../format.js";
 import { currentSession } from "../store.js";
 import { recall, remember } from "../storage.js";
 import { EventStream } from "../stream.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 
 export class SettingsPanel {
   /**
@@ -116,10 +116,9 @@ export class SettingsPanel {
       if (!(await tried(problem, () => call("PATCH", path, { enabled: box.checked })))) box.checked = !box.checked;
       else row.replaceWith(this.#server({ ...server, enabled: box.checked }));
     });
-    const states = /** @type {Record<string, string>} */ (t.mcpStates);
     const status = server.enabled ? server.status : "disabled";
     const login = status === "needs_login" && /^https?:\/\//i.test(server.url ?? "") ? h("a", { class: "link", href: server.url, target: "_blank", rel: "noopener noreferrer" }, t.mcpLogin) : null;
-    const words = [states[status] ?? status, server.tools == null ? "" : t.mcpTools(server.tools)].filter(Boolean).join(", ");
+    const words = [pick(t.mcpStates, status) ?? status, server.tools == null ? "" : t.mcpTools(server.tools)].filter(Boolean).join(", ");
     const row = h(
       "li",
       { class: "server" },
@@ -144,10 +143,9 @@ export class SettingsPanel {
   async #diagnostics() {
     const found = await getIfThere("api/v1/diagnostics");
     if (!found) return null;
-    const states = /** @type {Record<string, string>} */ (t.checkStates);
     const marks = /** @type {Record<string, string>} */ ({ ok: "check", warning: "alert", failed: "failed", unknown: "dots" });
     const rows = found.checks.map((/** @type {any} */ check) =>
-      h("li", { class: `diagnosis check-${check.state}` }, icon(marks[check.state] ?? "dots"), h("div", null, h("strong", null, visible(check.name)), h("span", { class: "off-screen" }, ` ${states[check.state] ?? check.state}`), h("p", { class: "small quiet" }, visible(check.found)), check.remedy && check.state !== "ok" ? h("p", { class: "small" }, visible(check.remedy)) : null)),
+      h("li", { class: `diagnosis check-${check.state}` }, icon(marks[check.state] ?? "dots"), h("div", null, h("strong", null, visible(check.name)), h("span", { class: "off-screen" }, ` ${pick(t.checkStates, check.state) ?? check.state}`), h("p", { class: "small quiet" }, visible(check.found)), check.remedy && check.state !== "ok" ? h("p", { class: "small" }, visible(check.remedy)) : null)),
     );
     const usage = h("dl", { class: "usage" });
     this.#followUsage(usage);

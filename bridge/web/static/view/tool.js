@@ -5,7 +5,7 @@ import { diffLines } from "../diff.js";
 import { h, icon } from "../dom.js";
 import { duration, size, visible } from "../format.js";
 import { describeTool, toolArguments, toolChange, toolKind } from "../tools.js";
-import { t } from "../strings.js";
+import { pick, t } from "../strings.js";
 import { folded } from "./items.js";
 
 const SHOWN_LINES = 24;
@@ -65,7 +65,7 @@ export function toolView(around, made) {
 /** @param {HTMLElement} place @param {string} status @param {unknown} code */
 function showState(place, status, code) {
   const exit = Number.isInteger(code) && code !== 0 ? t.exit(Number(code)) : "";
-  const words = /** @type {Record<string, string>} */ (t.toolStates)[status] ?? status;
+  const words = pick(t.toolStates, status) ?? status;
   const key = `${status}${exit}`;
   if (place.dataset.state === key) return;
   place.dataset.state = key;
