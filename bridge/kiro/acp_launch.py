@@ -16,9 +16,6 @@ from bridge.kiro.command import LaunchOptions
 
 Wish = Literal["auto", "acp", "headless"]
 
-AUTO_TAKES_ACP = False
-"""Whether the setting `auto` takes ACP where kiro-cli has it."""
-
 _VALUES: dict[Engine, tuple[str, ...]] = {"v1": (), "v2": ("v2",), "v3": ("v3", "kas")}
 """What the engines that speak ACP are called through the versions (facts/kiro-cli.md 0.1)."""
 

@@ -15,8 +15,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from bridge.web.wire import dumps
-
 HEAD_SECONDS = 30.0
 HEAD_LIMIT = 64 * 1024
 MOST = 512
@@ -135,6 +133,8 @@ class Arrivals:
 
 
 def _problem(status: HTTPStatus, detail: str) -> bytes:
+    from bridge.web.wire import dumps  # not above: gunicorn's master loads this module, and has no use for the rest
+
     body = dumps({"title": status.phrase, "status": status.value, "detail": detail}) + b"\n"
     lines = (
         f"HTTP/1.1 {status.value} {status.phrase}",

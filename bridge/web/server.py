@@ -98,7 +98,7 @@ class BridgeServer(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> BridgeApplication:
-        """Build the application; runs in the worker."""
+        """Build the application; runs in the worker, which alone imports it: the master holds nothing of it."""
         from bridge.web.assembly import BridgeApplication
 
         try:
@@ -114,10 +114,7 @@ def serve(settings: Settings) -> int:
     pid_file = PidFile(settings.pid_file) if settings.pid_file is not None else contextlib.nullcontext()
     with pid_file:
         listener = _bind(settings.host, settings.port)
-        port = listener.getsockname()[1]
-        from bridge.web import assembly as _early  # noqa: F401  # imported before the fork, once for both processes
-
-        _announce(settings, port)
+        _announce(settings, listener.getsockname()[1])
         gc.freeze()  # what is there now is never garbage: unlooked at, its pages stay shared
         return _run(BridgeArbiter(BridgeServer(settings, listener.detach())))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.core.ports import Transport
 from bridge.core.records import Session
-from bridge.kiro.acp_launch import AUTO_TAKES_ACP, Wish
+from bridge.kiro.acp_launch import Wish
 from bridge.kiro.acp_places import Places
 from bridge.kiro.acp_run import TurnRules
 from bridge.kiro.acp_seat import Seat
@@ -43,8 +43,6 @@ class Transports:
             v3_sessions=_text(settings.kiro_v3_sessions),
         )
         self._wish: Wish = settings.transport
-        if self._wish == "auto" and not AUTO_TAKES_ACP:
-            self._wish = "headless"
         self._installation = Installation(
             os.environ,
             self._options,

@@ -37,7 +37,7 @@ def test_rejecting_with_a_reason(bridge: Bridge, open_chat: OpenChat) -> None:
     ready(page)
     send(page, "!standin ask shell touch rejected.txt", "!standin text went on")
     card = page.locator("#turns .approval.pending")
-    card.get_by_role("button", name="Reject and say why").click()
+    card.get_by_role("button", name="Reject, because…").click()
     page.keyboard.type("!standin text understood")
     card.get_by_role("button", name="Reject and send").click()
     expect(page.locator(".settled")).to_contain_text("Rejected")

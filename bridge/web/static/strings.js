@@ -117,7 +117,7 @@ export const t = {
     reject_once: "Reject",
     reject_always: "Always reject",
   },
-  rejectWhy: "Reject and say why",
+  rejectWhy: "Reject, because…",
   why: "Why not, or what instead? Kiro gets it as your next prompt.",
   sendWhy: "Reject and send",
   settled: {
@@ -138,7 +138,7 @@ export const t = {
   // Composer
   placeholder: "Ask Kiro. / for commands, @ for files",
   placeholderPlain: "Ask Kiro",
-  placeholderBusy: "Write the next prompt; it waits for its turn",
+  placeholderBusy: "Write the next prompt",
   send: "Send",
   sendQueue: "Add to the queue",
   steer: "Send now",

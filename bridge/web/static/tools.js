@@ -62,13 +62,13 @@ export function toolTarget(item) {
  * What the call does: the model's own purpose, or a verb; and what it does it to.
  * @param {Item} item
  * @param {string} [folder] paths in it are shown from there
+ * @param {string} [status] how the call is, where that is not what the item says
  * @returns {{kind: string, words: string, target: string}}
  */
-export function describeTool(item, folder = "") {
+export function describeTool(item, folder = "", status = String(item.data.status ?? "running")) {
   const kind = toolKind(item);
-  const status = String(item.data.status ?? "running");
   const verbs = /** @type {Record<string, string[]>} */ (t.verbs)[kind] ?? t.verbs.other;
-  const tense = status === "completed" ? 2 : status === "running" || status === "pending" ? 1 : 0;
+  const tense = status === "completed" ? 2 : status === "running" ? 1 : 0;
   const target = shortPath(toolTarget(item), folder);
   const title = visible(String(item.data.title ?? item.data.name ?? ""));
   const input = isObject(item.data.input) ? item.data.input : {};

@@ -43,7 +43,7 @@ export function header(store, chat, panels) {
     const phase = offline ? "offline" : phaseOf(now);
     state.className = `phase phase-${phase}`;
     const words = offline ? t.offline : now.stopping ? t.stopping : t.phases[/** @type {Phase} */ (phase)];
-    if (state.textContent !== words) state.replaceChildren(h("span", { class: "dot" }), words);
+    if (state.textContent !== words) state.replaceChildren(h("span", { class: "dot" }), h("span", { class: "phase-words" }, words));
     const waiting = [...now.sessions.values()].filter((s) => s.id !== now.sessionId && s.phase === "waiting").length;
     badge.hidden = !waiting;
     badge.textContent = String(waiting);

@@ -94,10 +94,11 @@ export class SettingsPanel {
         tools.hidden = value !== "listed";
         await tried(problem, () => this.chat.change({ trust: /** @type {any} */ (value) }));
       });
-      return h("label", { class: "choice" }, radio, h("span", null, h("strong", null, label), h("span", { class: "small quiet" }, description)));
+      const choice = h("label", { class: "choice" }, radio, h("span", null, h("strong", null, label), h("span", { class: "small quiet" }, description)));
+      return value === "listed" ? [choice, tools] : [choice];
     });
     const cannotAsk = session.transport === "headless" ? h("p", { class: "small notice-warning" }, t.headless) : null;
-    return [h("fieldset", { class: "choices" }, h("legend", { class: "label" }, t.trust), ...choices, tools), cannotAsk ?? "", problem];
+    return [h("fieldset", { class: "choices" }, h("legend", { class: "label" }, t.trust), ...choices.flat()), cannotAsk ?? "", problem];
   }
 
   async #mcp() {

@@ -47,7 +47,7 @@ export function toolView(around, made) {
       item = now;
       const asked = around.isAsked(item.key ?? "");
       const status = asked ? "pending" : String(item.data.status ?? "running");
-      const told = describeTool(item, around.folder());
+      const told = describeTool(item, around.folder(), status);
       node.className = `item tool fold tool-${status}${item.data.agent ? " sub-agent" : ""}`;
       if (kind.dataset.kind !== told.kind) kind.replaceChildren(icon(told.kind));
       kind.dataset.kind = told.kind;
