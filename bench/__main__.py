@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from bench import crowd, histories, library, load, stores, table, turns, warmth
 from bench.figures import Results
 from bench.rows import HEADLESS
-from bench.servers import AgentApi, Bridge, Floor, Kind, running
+from bench.servers import AgentApi, Bridge, Kind, running
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.ahead:
         # Not `nice`: that counts within a session only, and each server and agent has its own (sched(7), autogroup).
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    began = time.monotonic()
     effort = QUICK if options.quick else Effort()
     results = Results()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _servers(Path(folder), effort, results)
         if options.only != "servers":
             _alone(Path(folder), effort, results)
-    text = f"{_about(options.ahead)}\n\n{table.table(results)}"
+    text = f"{_about(options.ahead, time.monotonic() - began)}\n\n{table.table(results)}"
     print(text)
     if options.write:
         table.write(DOCUMENT, f"{text}\n\n## What each figure means\n\n{table.meanings()}")
@@ -127,12 +129,15 @@ def _alone(folder: Path, effort: Effort, results: Results) -> None:
     histories.growth(folder / "growth", effort.ledger_turns, results)
 
 
-def _about(ahead: bool) -> str:
+def _about(ahead: bool, seconds: float) -> str:
     cores, load_now = os.cpu_count(), os.getloadavg()[1]
-    beside = "beside AgentAPI" if os.environ.get("AGENTAPI_BIN") else "alone: AGENTAPI_BIN names no AgentAPI to compare with"
+    beside = (
+        "beside AgentAPI" if os.environ.get("AGENTAPI_BIN") else "alone: AGENTAPI_BIN names no AgentAPI to compare with"
+    )
     return (
         f"{time.strftime('%Y-%m-%d')}, {beside}; {cores} cores, {platform.system()} {platform.release()},"
-        f" Python {platform.python_version()}; load over the last five minutes {load_now:.1f}"
+        f" Python {platform.python_version()}; taken in {math.ceil(seconds / 60)} min;"
+        f" load over the last five minutes {load_now:.1f}"
         f"{', with the benchmark and both servers ahead of it (SCHED_RR)' if ahead else ''}."
     )
 

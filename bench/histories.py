@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.figures import Results
-from bench.servers import Bridge, Server, running
 from bench.rows import BRIDGE
+from bench.servers import Bridge, Server, running
 from bench.wire import Link, Stream
 from bridge.core.items import Item, ItemPut, TextAppended, TurnEnded
 from bridge.ledger import Ledger

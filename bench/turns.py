@@ -63,7 +63,9 @@ def begun(server: Server, name: str, link: Link, figures: Results | None = None,
 def measure(server: Server, who: str, numbers: range, words: int, results: Results) -> None:
     """Run whole turns of those numbers, with so many words of each sort, and note what each part took."""
     link = Link(server.url)
-    moments = random.Random(numbers.start)  # even pauses would meet a server that looks at even times always at the same one
+    moments = random.Random(
+        numbers.start
+    )  # even pauses would meet a server that looks at even times always at the same one
     for number in numbers:
         with begun(server, f"t{number}", link, results, who) as turn:
             for _ in range(words):

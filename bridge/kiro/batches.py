@@ -13,6 +13,12 @@ from bridge.core.feed import FeedEvent, TextDelta
 
 PACE = 0.02
 
+POLL = 0.012
+"""Seconds between two looks at the store of a turn that runs (docs/decisions/0005-polling-stores.md)."""
+
+POLL_SHARE = 8
+"""A look may take one part in this of the time."""
+
 
 class Batches:
     """Gathers events until they are due."""

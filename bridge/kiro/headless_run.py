@@ -1,6 +1,6 @@
 """One headless run, from its start to its last event.
 
-Invariant: a store is polled when the process has said something and every `_POLL` seconds besides, slower
+Invariant: a store is polled when the process has said something and every `POLL` seconds besides, slower
 only if the polls themselves are slow.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from bridge.core.feed import Ended, FeedEvent, Notice, SessionKnown, UsageSeen
 from bridge.core.ports import PromptRequest, TurnControl
 from bridge.errors import Problem
-from bridge.kiro.batches import PACE, Batches
+from bridge.kiro.batches import PACE, POLL, POLL_SHARE, Batches
 from bridge.kiro.command import Launch
 from bridge.kiro.failures import RunFacts, classify, not_logged_in, warnings_in
 from bridge.kiro.login import device_login_shown
@@ -23,13 +23,8 @@ from bridge.kiro.stream_json import StreamJson, Terminal
 from bridge.kiro.survivors import session_members
 from bridge.kiro.terminal_text import ClassicOutput, TextOutput, plain
 
-_POLL = 0.012
 _POLL_AFTER_OUTPUT = 0.004
-_POLL_SHARE = 8
-"""A poll may take one part in this of the time."""
-
-_SLOWEST_POLL = 0.25
-_LINGER = 2.0
+_SLOWEST_LINGER = 2.0
 """Seconds a process may go on after its terminal line (facts/kiro-stores.md A.9 rows 6 and 7)."""
 
 _STORE_PATIENCE = 1.0
@@ -167,7 +162,7 @@ class Run:
         self._metered = self._metered or any(isinstance(one, UsageSeen) and one.credits for one in events)
         self._push(events)
         ended = time.monotonic()
-        self._next_poll = ended + min(_SLOWEST_POLL, max(_POLL, _POLL_SHARE * (ended - began)))
+        self._next_poll = ended + min(_SLOWEST_POLL, max(POLL, POLL_SHARE * (ended - began)))
 
     def _let_store_settle(self) -> None:
         """Give a worker that outlives the first process the time to write down the end it has announced."""
@@ -177,7 +172,7 @@ class Run:
             self._poll()
             if self._evidence().finished or time.monotonic() > deadline:
                 return
-            self._take(self._child.wait(_POLL))
+            self._take(self._child.wait(POLL))
 
     def _finish(self) -> None:
         self._finished = True

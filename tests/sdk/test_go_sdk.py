@@ -128,9 +128,10 @@ class Sdk:
         return [(message["role"], message["content"]) for message in self.answer("messages")["messages"]]
 
 
-@pytest.fixture
-def sdk(driver: Path, bridge: Bridge) -> Iterator[Sdk]:
-    """Give the SDK, subscribed to a bridge that has just started."""
+@pytest.fixture(params=["acp", "headless"])
+def sdk(driver: Path, bridge: Bridge, request: pytest.FixtureRequest) -> Iterator[Sdk]:
+    """Give the SDK, subscribed to a bridge that has just started, over each transport."""
+    bridge.env["KIRO_BRIDGE_TRANSPORT"] = request.param
     bridge.start()
     with Sdk(driver, bridge.url) as running:
         running.answer("subscribe")

@@ -13,6 +13,7 @@ const NEXT_PAGE = 150;
 const JUMP_PAGE = 500;
 const STATUS_MS = 15_000;
 const RETRY_MS = 2000;
+const LIST_MS = 400;
 
 export class Chat {
   /** @param {import("./store.js").Store} store */
@@ -21,6 +22,7 @@ export class Chat {
     /** @type {EventStream | null} */
     this.stream = null;
     this.opening = 0;
+    this.listing = 0;
     /** @type {Promise<void> | null} */
     this.older = null;
     window.setInterval(() => document.hidden || this.readStatus(), STATUS_MS);
@@ -128,6 +130,7 @@ export class Chat {
         if (events.some(({ name }) => name === "turn")) {
           this.readStatus();
           this.readQueue();
+          this.#listSoon();
           if (this.state.kiro && !this.state.kiro.commands.length) this.readKiro();
         }
         else if (this.store.touched.slices.has("queued")) this.readQueue();
@@ -139,6 +142,12 @@ export class Chat {
       },
     });
     this.stream = stream;
+  }
+
+  /** Reads the list again once a turn somewhere has changed what it says of its session. */
+  #listSoon() {
+    window.clearTimeout(this.listing);
+    this.listing = window.setTimeout(() => this.readSessions().catch(() => {}), LIST_MS);
   }
 
   /** What may have changed without an event while there was no connection. */

@@ -42,11 +42,14 @@ export const nothing = () => ({ slices: new Set(), turns: new Set(), items: new 
  */
 export function reduce(state, action, touched = nothing()) {
   switch (action.type) {
-    case "sessions":
+    case "sessions": {
+      const open = currentSession(state);
       state.sessions = new Map(action.sessions.map((session) => [session.id, session]));
+      if (open && !state.sessions.has(open.id)) state.sessions.set(open.id, open);
       state.primary = action.primary;
       touched.slices.add("sessions");
       break;
+    }
     case "open":
       state.sessionId = action.sessionId;
       state.conversation = emptyConversation();

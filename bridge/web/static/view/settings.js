@@ -119,7 +119,7 @@ export class SettingsPanel {
     });
     const status = server.enabled ? server.status : "disabled";
     const login = status === "needs_login" && /^https?:\/\//i.test(server.url ?? "") ? h("a", { class: "link", href: server.url, target: "_blank", rel: "noopener noreferrer" }, t.mcpLogin) : null;
-    const words = [pick(t.mcpStates, status) ?? status, server.tools == null ? "" : t.mcpTools(server.tools)].filter(Boolean).join(", ");
+    const words = [pick(t.mcpStates, status) ?? status, server.tools == null || status !== "connected" ? "" : t.mcpTools(server.tools)].filter(Boolean).join(", ");
     const row = h(
       "li",
       { class: "server" },
