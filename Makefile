@@ -4,11 +4,12 @@
 #   make check   ruff and mypy
 #   make faults  the fault tests in full numbers; about a quarter of an hour
 #   make bench   the benchmarks; AGENTAPI_BIN=/path/to/agentapi measures it beside us; ARGS="--quick" is short
+#   make screenshots  make the pictures of docs/images anew, in Chromium
 #   make docs    write the generated parts of docs/ anew
 #   make lock    write the lock files anew from pyproject.toml; LOCK="--upgrade" takes newer versions
 #   make clean   remove what was made here
 
-.PHONY: run test check faults bench docs lock clean environment-run environment-dev
+.PHONY: run test check faults bench screenshots docs lock clean environment-run environment-dev
 .DEFAULT_GOAL := test
 
 ARGS ?=
@@ -42,6 +43,9 @@ faults: environment-dev
 
 bench: environment-dev
 	@$(python) -m bench $(ARGS)
+
+screenshots: environment-dev
+	@$(python) -m tools.screenshots
 
 docs: environment-dev
 	@$(python) -m bridge.settings docs/settings.md

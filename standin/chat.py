@@ -174,6 +174,8 @@ def _check(turn: script.Turn, policy: Permission) -> None:
             raise script.ScriptError("a spawned session needs engine v2")
         if step.kind == "fault" and step.text == "rewind" and policy.interactive:
             raise script.ScriptError("over ACP a rewind is a command: /rewind")
+        if step.kind == "fault" and step.text in faults.EARLY and policy.interactive:
+            raise script.ScriptError(f"over ACP {step.text} holds from the start on: KIRO_STANDIN_FAULT={step.text}")
 
 
 def facts(prompt: str, personality: Personality, store: Store, info: TurnInfo, policy: Permission) -> dict[str, str]:

@@ -58,10 +58,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "final-truncated": ("stream-json: finalText cut and finalTextTruncated true", "kiro-stores A.8"),
     "stop-reason": ("ends with stop reason ARG; refusal and cancelled exit 1", "kiro-stores A.8"),
     "ignore-sigint": (
-        "SIGINT has no effect, on tools neither (a script file needs KIRO_STANDIN_FAULT for it)",
+        "SIGINT has no effect, on tools neither (a script file and ACP need KIRO_STANDIN_FAULT for it)",
         "kiro-cli 5.6",
     ),
-    "ignore-signals": ("SIGINT, SIGTERM and SIGHUP have no effect", "kiro-cli 5.6"),
+    "ignore-signals": ("the same with SIGINT, SIGTERM and SIGHUP", "kiro-cli 5.6"),
     "leave-child": ("a `sleep ARG` (30) in the same group outlives the run", "kiro-stores A.9 row 6"),
     "leave-child-session": ("the same in a session of its own", "kiro-stores A.9 row 6"),
     "leave-child-pipe": ("the same, same group, holding stdout and stderr open", "kiro-stores A.9 row 6"),

@@ -1,13 +1,15 @@
 """Make `.venv` from the lock files: `python tools/environment.py run|dev`.
 
 Needs nothing but this Python and the package registry. A stamp in `.venv` says what was installed, from which locks
-and where, so a second call does nothing and needs no network. Every package must match a hash of its lock file.
+and where, so a second call does nothing and needs no network. Every package must match a hash of its lock file. For
+`dev` the packages that test the page's modules are installed too, where npm is there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -15,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+NODE_TESTS = ROOT / "tests" / "js"
 LOCKS = {
     "run": ("requirements.lock", "requirements-build.lock"),
     "dev": ("requirements-dev.lock",),
@@ -27,6 +30,8 @@ def main(arguments: list[str]) -> int:
         print(f"usage: environment.py {'|'.join(LOCKS)}", file=sys.stderr)
         return 2
     purpose = arguments[0]
+    if purpose == "dev":
+        install_node_packages()
     if any(stamp_is_current(name) for name in LOCKS if name in {purpose, "dev"}):
         return 0
     print(f"Setting up .venv ({purpose}), once; this needs the package registry.", file=sys.stderr)
@@ -37,6 +42,21 @@ def main(arguments: list[str]) -> int:
         return 1
     stamp(purpose).write_text(fingerprint(purpose), encoding="ascii")
     return 0
+
+
+def install_node_packages() -> None:
+    """Install what the page's modules are tested with; without npm, or the registry, those tests skip and say so."""
+    lock = hashlib.sha256((NODE_TESTS / "package-lock.json").read_bytes()).hexdigest()
+    installed = NODE_TESTS / "node_modules" / ".stamp"
+    npm = shutil.which("npm")
+    if npm is None or (installed.exists() and installed.read_text(encoding="ascii") == lock):
+        return
+    print("Setting up tests/js, once; this needs the npm registry.", file=sys.stderr)
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    if subprocess.run(command, cwd=NODE_TESTS, stdin=subprocess.DEVNULL, check=False).returncode == 0:
+        installed.write_text(lock, encoding="ascii")
+    else:
+        print("warning: npm ci failed; the tests of the page that need it will skip.", file=sys.stderr)
 
 
 def stamp(purpose: str) -> Path:

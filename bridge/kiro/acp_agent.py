@@ -167,13 +167,21 @@ class Agent:
         return True
 
     def expire(self, age: float, reason: str) -> None:
-        """Say no to the requests that have waited for `age` seconds."""
+        """Tell that the time of the requests that have waited for `age` seconds is over; Kiro hears of it in
+        `refuse_expired`."""
+        for key, asked in self.asked.items():
+            if asked.expired is None and self._clock() - asked.since >= age:
+                asked.expired = self._clock()
+                self._events.append(ApprovalClosed(key, "expired", asked.refusal(), reason))
+
+    def refuse_expired(self, after: float) -> None:
+        """Say no to the requests whose time was over `after` seconds ago: an answer that was kept just before that was
+        told is on its way until then, and is what people see."""
         for key, asked in list(self.asked.items()):
-            if self._clock() - asked.since >= age:
+            if asked.expired is not None and self._clock() - asked.expired >= after:
                 del self.asked[key]
                 no = asked.refusal()
                 self.connection.answer(asked.number, CANCELLED if no is None else selected(no))
-                self._events.append(ApprovalClosed(key, "expired", no, reason))
                 self._mark_tool(asked.event, refused=True)
 
     def withdraw(self, *, sub_agents: bool) -> None:

@@ -69,13 +69,15 @@ def _canonical(tool: str) -> str:
 
 @dataclass
 class Asked:
-    """A request that waits for an answer. `session` is the one it is of; `since` when it came, monotonic seconds."""
+    """A request that waits for an answer. `session` is the one it is of; `since` when it came and `expired` when its
+    time was over, monotonic seconds."""
 
     number: RpcId
     session: str
     event: ApprovalAsked
     tool: str | None
     since: float
+    expired: float | None = None
 
     def answer(self, trust: Trusting) -> str | None:
         """Return the option that `trust` takes by itself; None when a person is to be asked.

@@ -42,8 +42,15 @@ class Places:
         """Drive an engine over ACP no more, in any session."""
         self._asking[engine] = why
 
-    def take(self, run_id: str, suspend: Callable[[], bool], control: Cancellation | None) -> bool:
-        """Wait for a place; False when `control` says to stop meanwhile.
+    @property
+    def limit(self) -> int:
+        """Return how many processes there may be."""
+        return self._limit
+
+    def take(
+        self, run_id: str, suspend: Callable[[], bool], control: Cancellation | None, *, wait: bool = True
+    ) -> bool:
+        """Take a place; False when there is none and we do not wait, or when `control` says to stop meanwhile.
 
         `suspend` ends the holder's process if it is idle, gives the place back, and tells whether it did; it is called
         from other threads.
@@ -58,6 +65,8 @@ class Places:
             if control is not None and control.cancelled():
                 return False
             if not any(suspended() for suspended in holders):
+                if not wait:
+                    return False
                 time.sleep(_STEP)
 
     def used(self, run_id: str) -> None:

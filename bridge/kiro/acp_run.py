@@ -21,21 +21,20 @@ from bridge.kiro.acp_idle import afterwards
 from bridge.kiro.acp_permission import trusting
 from bridge.kiro.acp_seat import TOKEN_ASKED
 from bridge.kiro.acp_strays import Strays
-from bridge.kiro.batches import Batches
+from bridge.kiro.batches import POLL, POLL_SHARE, Batches
 from bridge.kiro.command import LaunchOptions
 from bridge.kiro.failures import classify
 from bridge.kiro.stores import TurnReader
 from bridge.kiro.stream_json import EARLY_STOPS, NO_ANSWER
 
-_POLL = 0.25
 _POLL_AFTER_NEWS = 0.03
-_POLL_SHARE = 8
-"""A poll of the store may take one part in this of the time."""
-
 _PROOF_PATIENCE = 0.25
 _PROOF_STEP = 0.02
 _LINGER = 5.0
 """Seconds to wait for the answer to a prompt after the agent told in another way that the turn is over."""
+
+_LATE_ANSWER = 0.5
+"""Seconds in which an answer that was given right before its time was over reaches us."""
 
 _WAITS = "-pending"
 """Ends the key of the v3 store's notice that an approval is open."""
@@ -151,6 +150,7 @@ class AcpRun:
         if self._rules.approval_timeout:
             why = f"Nobody answered within {self._rules.approval_timeout:g} s."
             self._agent.expire(self._rules.approval_timeout, why)
+            self._agent.refuse_expired(_LATE_ANSWER)
 
     def _take(self) -> None:
         events = self._agent.events()
@@ -170,7 +170,7 @@ class AcpRun:
         self._texts |= {squeezed(event.text) for event in recorded if isinstance(event, MessageRecorded)}
         self._batches.push(e for e in recorded if not (isinstance(e, Notice) and e.key.endswith(_WAITS)))
         ended = time.monotonic()
-        self._next_poll = ended + max(_POLL, _POLL_SHARE * (ended - began))
+        self._next_poll = ended + max(POLL, POLL_SHARE * (ended - began))
 
     def _recorded(self, event: FeedEvent) -> bool:
         """Return whether the store has told of a late message already: it may be faster than the wire."""
@@ -193,6 +193,7 @@ class AcpRun:
         if self._deaf_at is not None and self.usable and self._strays.stay(self._rules.stop_grace):
             self.usable = False
             self._agent.end(self._rules.stop_grace)
+        self._agent.refuse_expired(0.0)
         self._agent.withdraw(sub_agents=not self.usable)
         late = self._agent.late()
         self.afterwards = [event for event in afterwards(late) if not self._recorded(event)]

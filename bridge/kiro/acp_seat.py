@@ -31,12 +31,20 @@ TOKEN_ASKED = (
 )
 
 
+_NO_PLACE = "Kiro is at work in as many sessions at once as the setting acp_processes allows, which is {limit}."
+_STEP = 0.1
+
+
 class NeedsHeadless(Exception):
     """The engine cannot be driven over ACP here; the text says why."""
 
 
 class SeatTaken(Exception):
     """Somebody else uses the process now."""
+
+
+class NoPlace(Exception):
+    """As many processes as there may be are at work now; the text says so."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +92,14 @@ class Seat:
         return self._surface
 
     @contextlib.contextmanager
-    def held(self, *, wait: bool) -> Iterator[None]:
-        """Have the process for oneself. Raises SeatTaken if another has it and we do not wait."""
-        if not self._busy.acquire(blocking=wait):
-            raise SeatTaken
+    def held(self, *, wait: bool, control: Cancellation | None = None) -> Iterator[None]:
+        """Have the process for oneself. Raises SeatTaken if another has it and we do not wait, and Stopped when
+        `control` says so while we do."""
+        while not self._busy.acquire(timeout=_STEP if wait else 0):
+            if not wait:
+                raise SeatTaken
+            if control is not None and control.cancelled():
+                raise Stopped
         try:
             self._end_watch()
             yield
@@ -104,10 +116,11 @@ class Seat:
         """Have `told` told with the next turn."""
         self._backlog += told
 
-    def warm(self, start: Start, control: Cancellation | None) -> tuple[Agent, list[FeedEvent]]:
+    def warm(self, start: Start, control: Cancellation | None, *, wait: bool = True) -> tuple[Agent, list[FeedEvent]]:
         """Return a process with the session open, and what is to be told before the turn. Only for the holder.
 
-        Raises OpeningFailed, NeedsHeadless, and Stopped when `control` says so meanwhile.
+        Raises OpeningFailed, NeedsHeadless, Stopped when `control` says so meanwhile, and NoPlace when another process
+        must end first and we do not wait for that.
         """
         agent = self.agent
         if agent is not None and self._serves(agent, start):
@@ -116,7 +129,7 @@ class Seat:
                 if told is not None:
                     return agent, told
         self.drop()
-        return self._open(start, control)
+        return self._open(start, control, wait)
 
     def drop(self) -> None:
         """End the process; the next turn starts another. Only for the holder."""
@@ -169,10 +182,10 @@ class Seat:
     def _opening(self, agent: Agent, start: Start, control: Cancellation | None) -> Opening:
         return Opening(agent, start.launch, start.cwd, self._patience, control)
 
-    def _open(self, start: Start, control: Cancellation | None) -> tuple[Agent, list[FeedEvent]]:
+    def _open(self, start: Start, control: Cancellation | None, wait: bool) -> tuple[Agent, list[FeedEvent]]:
         run_id = new_run_id()
-        if not self._places.take(run_id, self.suspend, control):
-            raise Stopped
+        if not self._places.take(run_id, self.suspend, control, wait=wait):
+            raise Stopped if wait else NoPlace(_NO_PLACE.format(limit=self._places.limit))
         try:
             child = ChildProcess(
                 [str(start.found.binary), *start.launch.arguments],

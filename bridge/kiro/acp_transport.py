@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bridge.core.feed import Ended, FeedEvent, Notice
+from bridge.core.feed import Ended, Engine, FeedEvent, Notice
 from bridge.core.ports import Cancellation, PromptRequest, Readiness, Surface, TransportKind, TurnControl
 from bridge.errors import Problem, RequestRefused
 from bridge.kiro.acp_agent import Agent, Stopped
@@ -19,7 +19,7 @@ from bridge.kiro.acp_launch import AcpLaunch, Wish, acp_unavailable, plan_acp
 from bridge.kiro.acp_opening import OpeningFailed
 from bridge.kiro.acp_places import Places
 from bridge.kiro.acp_run import AcpRun, TurnRules
-from bridge.kiro.acp_seat import NeedsHeadless, Seat, SeatTaken, Start
+from bridge.kiro.acp_seat import NeedsHeadless, NoPlace, Seat, SeatTaken, Start
 from bridge.kiro.command import LaunchOptions, for_session
 from bridge.kiro.headless import HeadlessTransport
 from bridge.kiro.installation import Installation
@@ -64,6 +64,7 @@ class AcpTransport:
         self._rules = rules or TurnRules()
         self._clock = clock
         self._lost: set[str] = set()
+        self._stored: str | None = None
         self._kind: TransportKind | None = None
         self._told_why = ""
 
@@ -77,13 +78,15 @@ class AcpTransport:
     def run(self, request: PromptRequest, control: TurnControl) -> Iterator[Sequence[FeedEvent]]:
         """Run one prompt; see `Transport.run`."""
         try:
-            with self._seat.held(wait=True):
+            with self._seat.held(wait=True, control=control):
                 start = self._plan(request, control)
                 if isinstance(start, Problem):
                     ended = Ended("cancelled") if control.cancelled() else Ended("failed", start)
                     yield [ended]
                     return
                 yield from self._turn(start, request, control)
+        except Stopped:
+            yield [Ended("cancelled")]
         except NeedsHeadless as why:
             yield from self._without_acp(str(why), request, control)
 
@@ -102,9 +105,11 @@ class AcpTransport:
                 start = self._plan(request, None)
                 if isinstance(start, Problem):
                     raise RequestRefused(start.cause, start.remedy, code=start.code)
-                agent, told = self._seat.warm(start, None)
+                agent, told = self._seat.warm(start, None, wait=False)
                 self._seat.keep(told)
                 return run_command(agent, name, argument, self._seat.patience.command)
+        except NoPlace as full:
+            raise RequestRefused(str(full), "Wait until one of them is done.", code="agent_busy") from None
         except SeatTaken:
             cause, remedy = "Kiro is at work in this session.", "Wait until it is done."
             raise RequestRefused(cause, remedy, code="agent_busy") from None
@@ -143,13 +148,14 @@ class AcpTransport:
         self._kind = "acp"
         try:
             self._check_login(start, control)
-            agent, told = self._seat.warm(start, control)
+            try:
+                agent, told = self._seat.warm(start, control, wait=False)
+            except NoPlace as full:
+                yield [Notice("no_place", f"{full} This prompt waits until one of them is done.")]
+                agent, told = self._seat.warm(start, control)
         except OpeningFailed as failed:
             self._learn(failed.problem, request, lost=failed.lost)
             yield [Ended("cancelled") if control.cancelled() else Ended("failed", failed.problem)]
-            return
-        except Stopped:
-            yield [Ended("cancelled")]
             return
         if self._is_lost(request):
             told = [Notice("conversation_lost", CONVERSATION_LOST, "warning"), *told]
@@ -169,13 +175,15 @@ class AcpTransport:
             clock=self._clock,
         )
         usable = False
+        self._is_deleted(engine, session, request.cwd)
         try:
             store = dict(reader.baseline())
             control.remember({"engine": engine, "run": agent.child.run_id, "store": store})
             reader.follow(session)
             run = AcpRun(agent, reader, request, control, self._options, self._rules)
             yield from run.events(first)
-            usable = run.usable
+            deleted = self._is_deleted(engine, session, request.cwd)
+            usable = run.usable and not (deleted and run.problem is not None)
             self._seat.keep(run.afterwards)
             self._learn(run.problem, request)
             if agent.token_asked:
@@ -185,6 +193,14 @@ class AcpTransport:
             reader.close()
             if not usable:
                 self._seat.drop()
+
+    def _is_deleted(self, engine: Engine, session: str, cwd: str) -> bool:
+        """Return whether the store held the conversation and holds it no more: an agent may never get over that, and
+        one that is started anew begins another conversation."""
+        gone = is_gone(engine, self._locations, session, cwd)
+        if not gone:
+            self._stored = session
+        return gone and self._stored == session
 
     def _check_login(self, start: Start, control: Cancellation) -> None:
         """Ask for the login before a process is started: kiro-cli could open a browser without one."""

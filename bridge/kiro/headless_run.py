@@ -24,7 +24,8 @@ from bridge.kiro.survivors import session_members
 from bridge.kiro.terminal_text import ClassicOutput, TextOutput, plain
 
 _POLL_AFTER_OUTPUT = 0.004
-_SLOWEST_LINGER = 2.0
+_SLOWEST_POLL = 0.25
+_LINGER = 2.0
 """Seconds a process may go on after its terminal line (facts/kiro-stores.md A.9 rows 6 and 7)."""
 
 _STORE_PATIENCE = 1.0

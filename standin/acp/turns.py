@@ -58,6 +58,8 @@ class AcpTurn(Runner):
             self._cancelled()
         except faults.RunFailed as failed:
             self._failed(failed.failure)
+        except OSError as error:
+            self._unwritten(Failure("store", str(error)))
         except faults.RunEnds as ended:
             os._exit(ended.code)
         self.agent.wire.flush()
@@ -85,6 +87,14 @@ class AcpTurn(Runner):
 
     def _failed(self, failure: Failure) -> None:
         self._tell("turn_fails", self.info, failure)
+        self._refuse(failure)
+
+    def _unwritten(self, failure: Failure) -> None:
+        """The store cannot be written, so it is not told of the end; the client is [L]."""
+        self.frames.turn_fails(self.info, failure)
+        self._refuse(failure)
+
+    def _refuse(self, failure: Failure) -> None:
         self.session.busy = False
         if self.prompted:
             self.agent.answer_failed_prompt(self.request, failure)

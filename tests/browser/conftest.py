@@ -55,7 +55,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def bridge(tmp_path: Path) -> Iterator[Bridge]:
     """Give a bridge that is not started yet, and end it."""
     bridge = Bridge(tmp_path)
-    bridge.env["KIRO_BRIDGE_TRANSPORT"] = "acp"
+    bridge.env |= {"KIRO_BRIDGE_TRANSPORT": "acp", "KIRO_STANDIN_TOKEN_DELAY": ""}
     yield bridge
     bridge.stop()
 

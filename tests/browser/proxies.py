@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX = "/@me/workspace/apps/kiro"
@@ -47,7 +47,6 @@ class Handler(BaseHTTPRequestHandler):
     """Hands on one request."""
 
     server: Proxy
-    protocol_version: ClassVar[str] = "HTTP/1.0"
 
     def forward(self) -> None:
         """Answer with what the bridge answers."""

@@ -14,15 +14,16 @@ from tests.whole.conftest import Bridge
 pytestmark = pytest.mark.leaves("threads", "a browser's idle connections to the proxy end with the browser")
 
 
-@pytest.mark.parametrize("path", ["/", "/chat", "/chat/", "/chat/embed/"])
-def test_under_a_prefix_that_the_proxy_strips(bridge: Bridge, open_chat: OpenChat, path: str) -> None:
+def test_under_a_prefix_that_the_proxy_strips(bridge: Bridge, open_chat: OpenChat) -> None:
     """From every address of the page all that it needs is found, and a prompt is answered."""
     bridge.start("--chat-base-path", f"{PREFIX}/chat")
     with proxy(bridge.url, PREFIX) as outside:
-        page = open_chat(url=outside.url, path=path)
-        ready(page)
-        ask(page, "!standin text through the proxy")
-        expect(page.locator("#turns").get_by_text("through the proxy", exact=True)).to_be_visible()
+        page = open_chat(url=outside.url)
+        for path in ("/", "/chat", "/chat/", "/chat/embed/"):
+            page.goto(outside.url + path)
+            ready(page)
+            ask(page, f"!standin text through {path}")
+            expect(page.locator("#turns").get_by_text(f"through {path}", exact=True)).to_be_visible()
         page.context.close()
 
 

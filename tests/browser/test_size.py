@@ -60,7 +60,7 @@ def test_a_long_conversation(bridge: Bridge, open_chat: OpenChat) -> None:
     usable = until(page, USABLE)
     requests = page.evaluate("performance.getEntriesByType('resource').length")
     first = heap(page)
-    for _ in range(60):
+    for _ in range(45):
         page.evaluate("document.getElementById('scroller').scrollTop = 0")
         page.wait_for_timeout(40)
     loaded = page.locator(".segment").count()

@@ -14,16 +14,25 @@ from tests.whole.conftest import ENGINES, until
 
 FIGURES = "figures"
 LONG_TIMEOUT = 1200
-TRANSPORTS = ("headless",)
-"""The switch: how Kiro is driven in the tests that take every engine. The others take the first of these."""
+TRANSPORTS = ("headless", "acp")
+"""How Kiro is driven in the tests that take every engine. The others take the first; in the long run, each."""
 
 ENGINES_OF = {"headless": ("v1", "v2-text", "v2", "v3"), "acp": ("v2", "v3")}
 HEADLESS_ONLY = ("test_clock_is_set_while_turns_run", "test_v1_")
-SHORT_ENGINES = ("v1", "v2", "v3")
-ONE_ENGINE = {
-    "test_both_are_killed": ("v3",),
-    "test_kiro_is_suspended_and_goes_on": ("v1",),
-    "test_a_suspended_kiro_is_stopped": ("v2",),
+WITHOUT_KIRO = ("test_connections.py", "test_start_is_refused", "test_a_session_of_many_turns")
+"""Where it makes no difference how Kiro is driven."""
+
+SHORT_ENGINES = {"headless": ("v1", "v2", "v3"), "acp": ()}
+ONE_ENGINE: dict[tuple[str, str], tuple[str, ...]] = {
+    ("headless", "test_both_are_killed"): ("v3",),
+    ("headless", "test_kiro_is_suspended_and_goes_on"): ("v1",),
+    ("headless", "test_a_suspended_kiro_is_stopped"): ("v2",),
+    ("acp", "test_bridge_is_killed"): ("v2", "v3"),
+    ("acp", "test_kiro_is_killed"): ("v2", "v3"),
+    ("acp", "test_both_are_killed"): ("v3",),
+    ("acp", "test_kiro_is_suspended_and_goes_on"): ("v3",),
+    ("acp", "test_a_suspended_kiro_is_stopped"): ("v2",),
+    ("acp", "test_store_is_taken_away_during_a_turn"): ("v2", "v3"),
 }
 """The engines of the short run, by the test's name and else `SHORT_ENGINES`; all of them run in the long one."""
 
@@ -50,6 +59,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pairs = [(transport, engine) for transport in transports(metafunc.config) for engine in ENGINES_OF[transport]]
         names = [engine if transport == "headless" else f"{transport}-{engine}" for transport, engine in pairs]
         metafunc.parametrize(("transport", "engine"), pairs, indirect=True, ids=names)
+    elif "transport" in metafunc.fixturenames and metafunc.config.getoption("long", False):
+        of_kiro = not {metafunc.module.__file__.rpartition("/")[2], metafunc.function.__name__} & {*WITHOUT_KIRO}
+        if of_kiro:
+            metafunc.parametrize("transport", transports(metafunc.config), indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,8 +78,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_short(item: pytest.Function) -> bool:
     """Return whether a test's engine is one of the short run's."""
-    engine = _parameters(item).get("engine")
-    return engine is None or engine in ONE_ENGINE.get(item.originalname, SHORT_ENGINES)
+    given = _parameters(item)
+    if "engine" not in given:
+        return True
+    transport = str(given["transport"])
+    return given["engine"] in ONE_ENGINE.get((transport, item.originalname), SHORT_ENGINES[transport])
 
 
 def _is_driven(item: pytest.Function, config: pytest.Config) -> bool:

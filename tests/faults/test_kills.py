@@ -60,8 +60,8 @@ def test_kiro_is_killed(engine: FaultBridge, case: Case) -> None:
     while hits < kills:
         assert engine.send(prompt(number, case.chance, pace=PACE))
         _PAUSE.wait(case.chance.uniform(0, TURN))
-        victims = engine.detached()
-        hits += bool(victims)
+        busy, victims = engine.get("/status")["status"] == "running", engine.detached()
+        hits += busy and bool(victims)
         number += 1
         engine.hurt(*(victims if case.chance.random() < 0.5 else victims[:1]))
         engine.verify()

@@ -102,3 +102,9 @@ test("another session begins with nothing of the one before", () => {
   assert.equal(state.queue, null);
   assert.equal(state.conversation.phase, "loading");
 });
+
+test("a list that comes late does not take away the session that is open", () => {
+  const state = opened();
+  reduce(state, { type: "sessions", sessions: [{ id: "o", title: "other" }], primary: "o" });
+  assert.equal(state.sessions.get("s").title, "one");
+});

@@ -20,14 +20,24 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT = 60.0
 _PAUSE = threading.Event()
 
+HEADLESS = {"KIRO_BRIDGE_TRANSPORT": "headless"}
 ENGINES = {
-    "v1-old": {"KIRO_STANDIN_VERSION": "1.28"},
-    "v1": {"KIRO_STANDIN_VERSION": "2.19", "KIRO_BRIDGE_ENGINE": "v1"},
-    "v2-text": {"KIRO_STANDIN_VERSION": "2.8.0", "KIRO_BRIDGE_ENGINE": "v2"},
-    "v2": {"KIRO_STANDIN_VERSION": "2.28"},
-    "v3": {"KIRO_STANDIN_VERSION": "2.28", "KIRO_BRIDGE_ENGINE": "v3"},
-    "v3-new": {"KIRO_STANDIN_VERSION": "3.0", "KIRO_BRIDGE_ENGINE": "v3"},
+    "v1-old": {"KIRO_STANDIN_VERSION": "1.28", **HEADLESS},
+    "v1": {"KIRO_STANDIN_VERSION": "2.19", "KIRO_BRIDGE_ENGINE": "v1", **HEADLESS},
+    "v2-text": {"KIRO_STANDIN_VERSION": "2.8.0", "KIRO_BRIDGE_ENGINE": "v2", **HEADLESS},
+    "v2": {"KIRO_STANDIN_VERSION": "2.28", **HEADLESS},
+    "v3": {"KIRO_STANDIN_VERSION": "2.28", "KIRO_BRIDGE_ENGINE": "v3", **HEADLESS},
+    "v3-new": {"KIRO_STANDIN_VERSION": "3.0", "KIRO_BRIDGE_ENGINE": "v3", **HEADLESS},
 }
+"""Each engine and generation of kiro-cli, with a process for each prompt."""
+
+ACP = {
+    "acp-v2": {"KIRO_STANDIN_VERSION": "2.28", "KIRO_BRIDGE_TRANSPORT": "auto"},
+    "acp-v3": {"KIRO_STANDIN_VERSION": "2.28", "KIRO_BRIDGE_ENGINE": "v3", "KIRO_BRIDGE_TRANSPORT": "auto"},
+}
+"""The engines that `auto` drives over ACP, with one process for the whole session."""
+
+KINDS = {**ENGINES, **ACP}
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -140,11 +150,17 @@ class Bridge:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def chats(self) -> list[dict[str, Any]]:
-        return [run for run in self.runs() if "--no-interactive" in run["argv"]]
+        """Return the runs that took prompts: one each, or as many as were asked for over ACP."""
+        runs = [run for run in self.runs() if "--help" not in run["argv"]]
+        return [run for run in runs if "--no-interactive" in run["argv"] or run["argv"][0] == "acp"]
 
     def running(self) -> list[str]:
         """Return the command lines of processes that run prompts in this home, or were left by one."""
         return list(self._processes().values())
+
+    def at_work(self) -> list[str]:
+        """Return the same without the ACP agents, which wait for the next prompt when there is nothing to do."""
+        return [line for line in self.running() if " acp " not in line]
 
     def detached(self) -> list[int]:
         """Return the ids of those processes."""
@@ -188,8 +204,29 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
     until(lambda: not made.running(), f"no process is left: {made.running()}")
 
 
+@pytest.fixture
+def headless(bridge: Bridge) -> Bridge:
+    """A bridge with a process for each prompt, for what only that has."""
+    bridge.env.update(HEADLESS)
+    return bridge
+
+
 @pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest, bridge: Bridge) -> Bridge:
-    """A bridge for each engine and generation of kiro-cli."""
+    """A headless bridge for each engine and generation of kiro-cli."""
     bridge.env.update(ENGINES[request.param])
+    return bridge
+
+
+@pytest.fixture(params=list(ACP))
+def warm(request: pytest.FixtureRequest, bridge: Bridge) -> Bridge:
+    """A bridge for each engine that is driven over ACP."""
+    bridge.env.update(ACP[request.param])
+    return bridge
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest, bridge: Bridge) -> Bridge:
+    """A bridge for each engine and generation of kiro-cli, headless and over ACP."""
+    bridge.env.update(KINDS[request.param])
     return bridge

@@ -16,37 +16,37 @@ def state(bridge: Bridge) -> tuple[str, str]:
     return turn["state"], (turn.get("problem") or {}).get("code", "")
 
 
-def test_the_bridge_is_killed_while_kiro_works(engine: Bridge) -> None:
-    engine.start()
-    engine.ask("!standin text before")
-    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600\n!standin text never")
-    until(lambda: (engine.work / "begun").exists(), "the tool runs")
-    until(lambda: "I begin." in engine.answer(), "the text is there")
-    engine.kill()
-    engine.start()
-    engine.settled()
-    assert state(engine) == ("interrupted", "bridge_restarted")
-    contents = [message["content"] for message in engine.messages()]
+def test_the_bridge_is_killed_while_kiro_works(kind: Bridge) -> None:
+    kind.start()
+    kind.ask("!standin text before")
+    kind.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600\n!standin text never")
+    until(lambda: (kind.work / "begun").exists(), "the tool runs")
+    until(lambda: "I begin." in kind.answer(), "the text is there")
+    kind.kill()
+    kind.start()
+    kind.settled()
+    assert state(kind) == ("interrupted", "bridge_restarted")
+    contents = [message["content"] for message in kind.messages()]
     assert len(contents) == 4 and contents[1] == "before"
     assert contents[3].startswith("I begin.") and contents[3].count("I begin.") == 1 and "[Interrupted]" in contents[3]
-    assert [item["kind"] for item in engine.items() if item["kind"] in ("text", "tool")] == ["text", "text", "tool"]
-    assert not engine.running()
-    assert engine.ask("!standin text after") == "after"
-    assert [message["id"] for message in engine.messages()] == list(range(6))
-    engine.one_end_each()
+    assert [item["kind"] for item in kind.items() if item["kind"] in ("text", "tool")] == ["text", "text", "tool"]
+    assert not kind.running()
+    assert kind.ask("!standin text after") == "after"
+    assert [message["id"] for message in kind.messages()] == list(range(6))
+    kind.one_end_each()
 
 
-def test_kiro_is_killed_while_it_works(engine: Bridge) -> None:
-    engine.start()
-    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
-    until(lambda: (engine.work / "begun").exists(), "the tool runs")
-    for run in engine.chats():
-        os.killpg(run["pgid"], signal.SIGKILL)
-    engine.settled()
-    assert state(engine) == ("failed", "killed")
-    assert engine.answer().startswith("I begin.") and "[Failed]" in engine.answer()
-    assert engine.ask("!standin text after") == "after"
-    engine.one_end_each()
+def test_kiro_is_killed_while_it_works(kind: Bridge) -> None:
+    kind.start()
+    kind.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
+    until(lambda: (kind.work / "begun").exists(), "the tool runs")
+    [run] = kind.chats()
+    os.killpg(run["pgid"], signal.SIGKILL)
+    kind.settled()
+    assert state(kind) == ("failed", "killed")
+    assert kind.answer().startswith("I begin.") and "[Failed]" in kind.answer()
+    assert kind.ask("!standin text after") == "after"
+    kind.one_end_each()
 
 
 @pytest.mark.parametrize("version", ["1.28", "2.19"])
@@ -76,18 +76,18 @@ FAILURES = {
 }
 
 
-def test_each_failure_is_told_with_cause_and_remedy(engine: Bridge) -> None:
-    engine.start()
+def test_each_failure_is_told_with_cause_and_remedy(kind: Bridge) -> None:
+    kind.start()
     for fault, code in FAILURES.items():
-        engine.post(f"!standin fault {fault}")
-        engine.settled()
-        assert (fault, *state(engine)) == (fault, "failed", code)
-        problem = engine.turns()[-1]["problem"]
+        kind.post(f"!standin fault {fault}")
+        kind.settled()
+        assert (fault, *state(kind)) == (fault, "failed", code)
+        problem = kind.turns()[-1]["problem"]
         assert problem["cause"] and problem["remedy"]
-        assert problem["cause"] in engine.answer() and problem["remedy"] in engine.answer()
-        assert not engine.running()
-        assert engine.ask("!standin text the next one works") == "the next one works"
-    engine.one_end_each()
+        assert problem["cause"] in kind.answer() and problem["remedy"] in kind.answer()
+        assert not kind.at_work()
+        assert kind.ask("!standin text the next one works") == "the next one works"
+    kind.one_end_each()
 
 
 def test_an_untrusted_tool_is_refused_and_the_turn_says_so(engine: Bridge) -> None:
@@ -99,6 +99,23 @@ def test_an_untrusted_tool_is_refused_and_the_turn_says_so(engine: Bridge) -> No
     if state(engine)[0] == "failed":
         assert state(engine) == ("failed", "tool_refused")
     assert engine.ask("!standin text next") == "next"
+
+
+def test_a_tool_that_is_not_trusted_waits_for_an_answer(warm: Bridge) -> None:
+    warm.start(KIRO_BRIDGE_TRUST_ALL_TOOLS="false")
+    warm.post("!standin text I try.\n!standin tool shell touch made\n!standin text It did not work.")
+    until(lambda: warm.get("/status").get("phase") == "waiting", "somebody is asked")
+    assert warm.post("n", "raw").status_code == 200
+    warm.settled()
+    assert not (warm.work / "made").exists()
+    tool = next(item for item in warm.items() if item["kind"] == "tool")
+    assert (tool["data"]["status"], state(warm)) == ("failed", ("completed", ""))
+    warm.post("!standin tool shell touch made")
+    until(lambda: warm.get("/status").get("phase") == "waiting", "somebody is asked again")
+    warm.post("\x1b", "raw")
+    warm.settled()
+    assert state(warm) == ("cancelled", "") and not (warm.work / "made").exists()
+    assert warm.ask("!standin text next") == "next"
 
 
 def test_without_kiro_cli_a_prompt_tells_what_to_do_and_then_it_works(bridge: Bridge) -> None:
@@ -116,11 +133,12 @@ def test_without_kiro_cli_a_prompt_tells_what_to_do_and_then_it_works(bridge: Br
     assert bridge.ask("!standin text there now") == "there now"
 
 
-def test_logged_out_is_told_and_works_after_the_login(bridge: Bridge) -> None:
+@pytest.mark.parametrize("transport", ["headless", "auto"])
+def test_logged_out_is_told_and_works_after_the_login(bridge: Bridge, transport: str) -> None:
     data = bridge.home / ".local" / "share" / "kiro-cli"
     data.mkdir(parents=True)
     (data / "standin-logged-out").touch()
-    bridge.start()
+    bridge.start(KIRO_BRIDGE_TRANSPORT=transport)
     bridge.post("hello")
     bridge.settled()
     assert state(bridge) == ("failed", "not_logged_in")
@@ -130,8 +148,9 @@ def test_logged_out_is_told_and_works_after_the_login(bridge: Bridge) -> None:
     assert bridge.ask("!standin text back") == "back"
 
 
-def test_floods_and_noise_do_no_harm(bridge: Bridge) -> None:
-    bridge.start()
+@pytest.mark.parametrize("transport", ["headless", "auto"])
+def test_floods_and_noise_do_no_harm(bridge: Bridge, transport: str) -> None:
+    bridge.start(KIRO_BRIDGE_TRANSPORT=transport)
     for fault in (
         "flood 20",
         "flood-stderr 20",
@@ -155,6 +174,16 @@ def test_histories_that_change_under_us(engine: Bridge) -> None:
     engine.one_end_each()
 
 
+def test_over_acp_histories_change_under_us(warm: Bridge) -> None:
+    warm.start()
+    warm.ask("!standin text one")
+    for fault in ("compact", "clear", "shrink-history"):
+        answer = warm.ask(f"!standin text before {fault}", f"!standin fault {fault}", f"!standin text after {fault}")
+        assert answer.count(f"before {fault}") == 1 and answer.count(f"after {fault}") == 1
+    assert warm.messages()[1]["content"] == "one"
+    warm.one_end_each()
+
+
 def test_a_second_bridge_on_the_same_ledger_names_the_first(bridge: Bridge) -> None:
     import subprocess
     import sys
@@ -168,15 +197,15 @@ def test_a_second_bridge_on_the_same_ledger_names_the_first(bridge: Bridge) -> N
     assert "error:" in second.stderr and "ledger" in second.stderr
 
 
-def test_stopping_the_bridge_during_a_turn(engine: Bridge) -> None:
-    engine.start()
-    engine.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
-    until(lambda: (engine.work / "begun").exists(), "the tool runs")
+def test_stopping_the_bridge_during_a_turn(kind: Bridge) -> None:
+    kind.start()
+    kind.post("!standin text I begin.\n!standin tool shell touch begun; sleep 600")
+    until(lambda: (kind.work / "begun").exists(), "the tool runs")
     began = time.monotonic()
-    assert engine.stop() == 0
+    assert kind.stop() == 0
     assert time.monotonic() - began < 30
-    assert not engine.running()
-    engine.start()
-    assert state(engine) == ("interrupted", "bridge_stopped")
-    assert engine.answer().startswith("I begin.")
-    engine.one_end_each()
+    assert not kind.running()
+    kind.start()
+    assert state(kind) == ("interrupted", "bridge_stopped")
+    assert kind.answer().startswith("I begin.")
+    kind.one_end_each()

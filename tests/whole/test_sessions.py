@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.whole.conftest import ENGINES, WAIT, Bridge, until
+from tests.whole.conftest import KINDS, WAIT, Bridge, until
 
 JsonObject = dict[str, Any]
 
@@ -107,10 +107,10 @@ def test_status_says_what_runs_and_since_when(bridge: Bridge) -> None:
     assert (rest["phase"], rest["ready"], rest["approvals"], "doing" in rest) == ("ready", True, [], False)
 
 
-@pytest.mark.parametrize("kind", list(ENGINES))
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_a_conversation_of_the_terminal_is_taken_over_and_continued(bridge: Bridge, kind: str) -> None:
     """What one bridge had Kiro record is, for a bridge with another ledger, a conversation made elsewhere."""
-    bridge.env.update(ENGINES[kind])
+    bridge.env.update(KINDS[kind])
     bridge.start("--ledger", str(bridge.home / "first.sqlite3"))
     bridge.ask("!standin text hello there", "!standin tool shell echo marker-17", "!standin text after it")
     bridge.ask("!standin text second answer")
@@ -141,9 +141,9 @@ def test_a_conversation_of_the_terminal_is_taken_over_and_continued(bridge: Brid
     assert len({item["key"] for item in items(bridge, adopted["id"])}) == len(items(bridge, adopted["id"]))
 
 
-@pytest.mark.parametrize("kind", ["v1", "v2", "v3"])
+@pytest.mark.parametrize("kind", ["v1", "v2", "v3", "acp-v2", "acp-v3"])
 def test_a_fork_takes_the_conversation_along_and_shows_the_prompt_as_written(bridge: Bridge, kind: str) -> None:
-    bridge.env.update(ENGINES[kind])
+    bridge.env.update(KINDS[kind])
     bridge.start()
     first = make(bridge, prompt="!standin text the secret word is heron")["id"]
     ended(bridge, first)
@@ -191,9 +191,9 @@ def test_search_finds_prompts_answers_tools_and_titles_until_they_are_deleted(br
         assert ledger.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.parametrize("kind", ["v1", "v2", "v3", "v1-old"])
+@pytest.mark.parametrize("kind", ["v1", "v2", "v3", "v1-old", "acp-v2", "acp-v3"])
 def test_kiros_own_record_is_deleted_only_when_asked(bridge: Bridge, kind: str) -> None:
-    bridge.env.update(ENGINES[kind])
+    bridge.env.update(KINDS[kind])
     bridge.start()
     kept, gone = make(bridge, prompt="!standin text one")["id"], make(bridge, prompt="!standin text two")["id"]
     for one in (kept, gone):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -132,6 +133,17 @@ def test_a_crash_in_mid_turn(conversation: Making, engine: Engine) -> None:
     assert talk.outcome("!standin about").outcome == "completed"
     assert talk.pid != first and talk.kiro_id == kiro_id
     assert "turns=" in talk.answer_text() and "turns=0" not in talk.answer_text()
+
+
+@engines
+def test_a_store_that_is_deleted(conversation: Making, engine: Engine) -> None:
+    """Under an agent that is kept: the prompt after one that failed for it works."""
+    talk = conversation(engine)
+    assert talk.outcome("!standin text first").outcome == "completed"
+    shutil.rmtree(Path(os.environ["HOME"]) / ".kiro/sessions")
+    second = talk.outcome("!standin text second")
+    assert second.outcome == ("failed" if engine == "v2" else "completed")
+    assert talk.outcome("!standin text third").outcome == "completed" and talk.answer_text() == "third"
 
 
 @engines

@@ -14,6 +14,7 @@ from bridge.core.feed import ApprovalAsked, Engine, FeedEvent, MessageRecorded, 
 from bridge.core.records import SessionOptions
 from bridge.engine.control import Control
 from bridge.errors import RequestRefused
+from bridge.kiro.acp_opening import Patience
 from bridge.kiro.acp_places import Places
 from bridge.kiro.command import LaunchOptions
 
@@ -76,6 +77,12 @@ def test_one_that_works_is_not_ended_for_another(conversation: Making) -> None:
             asked.set()
             finish.wait(30)
 
+    told = threading.Event()
+
+    def tell(event: FeedEvent, control: Control) -> None:
+        if isinstance(event, Notice) and event.key == "no_place":
+            told.set()
+
     ends: list[str] = []
     first = threading.Thread(
         target=lambda: ends.append(
@@ -84,9 +91,12 @@ def test_one_that_works_is_not_ended_for_another(conversation: Making) -> None:
     )
     first.start()
     assert asked.wait(60)
-    second = threading.Thread(target=lambda: ends.append(waiting.outcome("!standin text x").outcome))
+    with pytest.raises(RequestRefused, match="acp_processes") as refused:
+        waiting.transport.command(waiting.request(""), "/context", "")
+    assert refused.value.problem.code == "agent_busy"
+    second = threading.Thread(target=lambda: ends.append(waiting.outcome("!standin text x", when=tell).outcome))
     second.start()
-    assert waiting.pid is None
+    assert told.wait(60) and waiting.pid is None, "what it waits for is said"
     finish.set()
     first.join(60)
     second.join(60)
@@ -218,6 +228,31 @@ def test_no_command_while_it_works(conversation: Making) -> None:
 
     talk.run("!standin ask shell echo hi", when=ask, answer=by_kind("allow_once"))
     assert refusals == ["agent_busy"]
+
+
+def test_a_prompt_behind_a_command_can_be_stopped(conversation: Making, tmp_path: Path) -> None:
+    """A command that hangs is waited for, but not by a prompt that was stopped."""
+    hung = tmp_path / "hung"
+    listed = "availableCommands=[{'name': '/context', 'description': 'x'}]"
+    say = f"update(params['sessionId'], sessionUpdate='available_commands_update', {listed})\n{DONE}"
+    hang = f"elif (method or '').endswith('execute'):\n        open({str(hung)!r}, 'w')\n    elif method is None:"
+    body = ordinary(say).replace("elif method is None:", hang)
+    talk = conversation("v2", binary=agent(tmp_path / "a", body), patience=Patience(command=5.0), grace=0.3)
+    talk.run("x")
+    refusals: list[str] = []
+
+    def command() -> None:
+        with pytest.raises(RequestRefused) as refused:
+            talk.transport.command(talk.request(""), "/context", "")
+        refusals.append(refused.value.problem.code)
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    until(hung.exists)
+    assert talk.outcome("y", cancel_after=0.1).outcome == "cancelled"
+    assert thread.is_alive(), "the prompt did not wait for the command"
+    thread.join(60)
+    assert refusals == ["command_failed"]
 
 
 TOKEN = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -154,6 +155,23 @@ def test_nobody_answers(conversation: Making, engine: Engine) -> None:
     (closed,) = of(ApprovalClosed, events)
     assert closed.status == "expired" and "0.2 s" in closed.reason
     assert talk.of_kind("approval")[0].data["status"] == "expired"
+
+
+@engines
+def test_an_answer_at_the_last_moment(conversation: Making, engine: Engine) -> None:
+    """One that was kept before the time was over reaches Kiro, though we have just told that it is over."""
+    talk = conversation(engine, approval_timeout=0.2)
+
+    asked: list[ApprovalAsked] = []
+
+    def answer(event: FeedEvent, control: Control) -> None:
+        if isinstance(event, ApprovalAsked):
+            asked.append(event)
+        elif isinstance(event, ApprovalClosed) and event.status == "expired":
+            control.tell(ApprovalAnswer(event.key, by_kind("allow_once")(asked[0]) or ""))
+
+    talk.run("!standin ask shell touch made", when=answer)
+    assert (Path(talk.cwd) / "made").exists()
 
 
 @engines
