@@ -158,7 +158,7 @@ class Settings:
         Whole(2, 200), SERVER, "Threads for all other requests, so that streams never use them up.", default=16
     )
     heartbeat: float = declare(
-        Seconds(1, 300), SERVER, "Pause after which a silent event stream gets a comment to keep it open.", default=15.0
+        Seconds(1, 30), SERVER, "Pause after which a silent event stream gets a comment to keep it open.", default=15.0
     )
     log_level: Literal["debug", "info", "warning", "error"] = declare(
         Choice(("debug", "info", "warning", "error")), SERVER, "Least important messages to log.", default="info"

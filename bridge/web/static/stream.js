@@ -3,7 +3,7 @@
 // `fetch` instead of EventSource: the heartbeats are seen, so that a connection which is silently dead is noticed, and a
 // refusal says why.
 
-const SILENCE_MS = 40_000;
+const SILENCE_MS = 40_000; // more than the longest `heartbeat` that the settings take
 const PAUSES_MS = [300, 1000, 2000, 4000, 5000];
 const SOON_MS = 150;
 
