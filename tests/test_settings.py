@@ -405,7 +405,7 @@ def test_initial_prompt_can_be_added_with_its_origin() -> None:
 
 TEXTS: dict[type, st.SearchStrategy[str]] = {
     YesNo: st.sampled_from(["true", "no"]),
-    Seconds: st.integers(1, 300).map(str),
+    Seconds: st.integers(1, 30).map(str),
     Line: st.from_regex(r"\A[a-z/][a-z./ #'\"-]{0,20}\Z"),
     Prose: st.text(st.characters(blacklist_categories=["Cs"])),
     Address: st.ip_addresses().map(str),

@@ -63,6 +63,7 @@ class Agent:
 
     `trust` says what runs without asking now. `asked` holds the requests that wait for a person, by key. `token_asked`
     tells that the agent wanted an access token, which it never gets. `told` tells that the session's id was handed on.
+    `recorded` holds the texts, squeezed, that the store told of in the last turn.
     `finished` is set once the process has been ended and reaped.
     """
 
@@ -74,6 +75,7 @@ class Agent:
         self.asked: dict[str, Asked] = {}
         self.token_asked = False
         self.told = False
+        self.recorded: set[str] = set()
         self.finished = False
         self.loads = False
         self._clock = clock

@@ -10,9 +10,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from bridge.core.feed import FeedEvent, MessageRecorded, Notice, TextDelta, TitleSeen, ToolSeen
+from bridge.core.text import squeezed
 from bridge.kiro.acp_agent import Agent
 from bridge.kiro.batches import joined
 
@@ -45,7 +46,7 @@ class IdleWatch:
         self._thread.join()
         os.close(self._read)
         os.close(self._write)
-        return afterwards(self._told)
+        return afterwards(self._told, self._agent.recorded)
 
     def _watch(self) -> None:
         deadline = time.monotonic() + self._seconds
@@ -63,14 +64,15 @@ class IdleWatch:
             self._on_over()
 
 
-def afterwards(events: list[FeedEvent]) -> list[FeedEvent]:
+def afterwards(events: list[FeedEvent], recorded: Collection[str] = ()) -> list[FeedEvent]:
     """Return what was told after a turn as things that are over: they are no part of the next answer.
 
+    `recorded` are the texts, squeezed, that the store told of in the turn before: it may be faster than the wire.
     A turn that nobody prompted (facts/kiro-wire.md 7) is shown with the next one; usage of the turn before is known.
     """
     kept: list[FeedEvent] = []
     for number, event in enumerate(joined(events)):
-        if isinstance(event, TextDelta) and event.text.strip():
+        if isinstance(event, TextDelta) and event.text.strip() and squeezed(event.text) not in recorded:
             key = f"between:{time.time_ns()}:{number}"
             kept.append(MessageRecorded(key, event.text, event.speaker, agent=event.agent))
         elif isinstance(event, (Notice, TitleSeen, ToolSeen)):

@@ -77,7 +77,6 @@ class AcpRun:
         self._next_poll = 0.0
         self._deaf_at: float | None = None
         self._over_at: float | None = None
-        self._texts: set[str] = set()
         self._steered: list[tuple[Call, str]] = []
         self._strays = Strays(agent.child.run_id)
 
@@ -86,7 +85,7 @@ class AcpRun:
         agent, session = self._agent, self._agent.talk.own or ""
         agent.trust = lambda: trusting(self._control.options(), self._settings)
         agent.talk.begin_turn()
-        agent.told = True
+        agent.told, agent.recorded = True, set()
         agent.ask_again()
         call = agent.prompt(self._request.prompt)
         try:
@@ -167,14 +166,10 @@ class AcpRun:
         began = time.monotonic()
         recorded = self._reader.poll(final=final)
         # that something waits for an answer is told by the request itself
-        self._texts |= {squeezed(event.text) for event in recorded if isinstance(event, MessageRecorded)}
+        self._agent.recorded |= {squeezed(event.text) for event in recorded if isinstance(event, MessageRecorded)}
         self._batches.push(e for e in recorded if not (isinstance(e, Notice) and e.key.endswith(_WAITS)))
         ended = time.monotonic()
         self._next_poll = ended + max(POLL, POLL_SHARE * (ended - began))
-
-    def _recorded(self, event: FeedEvent) -> bool:
-        """Return whether the store has told of a late message already: it may be faster than the wire."""
-        return isinstance(event, MessageRecorded) and squeezed(event.text) in self._texts
 
     def _settle(self, call: Call) -> None:
         """Take the late words of the turn, and give the store the time to write down its end."""
@@ -196,7 +191,7 @@ class AcpRun:
         self._agent.refuse_expired(0.0)
         self._agent.withdraw(sub_agents=not self.usable)
         late = self._agent.late()
-        self.afterwards = [event for event in afterwards(late) if not self._recorded(event)]
+        self.afterwards = afterwards(late, self._agent.recorded)
         # after a stop the turn's length comes late, and v3's use of the context always; what it cost never does
         usage = [replace(event, credits=None) for event in late if isinstance(event, UsageSeen)][:1]
         self._batches.push([*self._agent.events(), *usage, MessageBreak()])

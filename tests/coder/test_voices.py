@@ -19,6 +19,7 @@ from bridge.coder.voice import Untold
 from tests.coder.coderd import SLUG, TOKEN, Coderd, Seen
 from tests.coder.conftest import CoderCommand
 from tests.coder.merging import Status
+from tests.kiro.runner.scripts import until
 
 PATIENCE = 60.0
 WORKING = Report("working", "fix the tests")
@@ -148,6 +149,7 @@ def test_mcp_voice_is_not_asked_while_a_child_starts(coder_command: CoderCommand
         with pytest.raises(Untold, match=r"started|answered"):
             voice.tell(WORKING, PATIENCE)
     assert time.monotonic() - began < PATIENCE
+    until(lambda: coder_command.log("start"))
     voice.close()
     assert coder_command.running() == []
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def run() -> Iterator[subprocess.Popen[bytes]]:
         "while not select.select([sys.stdin], [], [], 0)[0]: pass\n"
         "child.wait()\n"
     )
-    env = {**os.environ, RUN_ID: "run-of-this-test"}
+    env = {**os.environ, RUN_ID: uuid.uuid4().hex}
     process = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
     assert process.stdout is not None and process.stdin is not None
     process.stdout.readline()

@@ -206,6 +206,14 @@ def test_chat_refuses_what_only_acp_can_do(cli: Cli, line: str) -> None:
     assert (done.code, "stand-in: " in done.err) == (1, True)
 
 
+@pytest.mark.parametrize("engine", ["v2", "v3"])
+@pytest.mark.parametrize("fault", ["ignore-sigint", "ignore-signals"])
+def test_a_prompt_cannot_change_signals_and_is_answered(cli: Cli, engine: str, fault: str) -> None:
+    with agent(cli, engine) as client:
+        answer = client.answer_to(client.start_prompt(client.new(), f"fault {fault}"))
+        assert f"KIRO_STANDIN_FAULT={fault}" in json.dumps(answer["error"])
+
+
 def test_every_fault_is_listed_and_acts(cli: Cli) -> None:
     text = cli.run("standin", "--help").out
     for name in (*misbehaviour.TABLE, *misbehaviour.AT):

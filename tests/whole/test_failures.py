@@ -74,11 +74,16 @@ FAILURES = {
     "die": "killed",
     "device-login": "not_logged_in",
 }
+ONLY_HEADLESS = "device-login"
+"""An ACP agent asks for no login by itself: it ends before the handshake, which the tests of ACP play."""
 
 
 def test_each_failure_is_told_with_cause_and_remedy(kind: Bridge) -> None:
     kind.start()
+    over_acp = kind.env["KIRO_BRIDGE_TRANSPORT"] == "auto"
     for fault, code in FAILURES.items():
+        if over_acp and fault == ONLY_HEADLESS:
+            continue
         kind.post(f"!standin fault {fault}")
         kind.settled()
         assert (fault, *state(kind)) == (fault, "failed", code)
@@ -109,7 +114,7 @@ def test_a_tool_that_is_not_trusted_waits_for_an_answer(warm: Bridge) -> None:
     warm.settled()
     assert not (warm.work / "made").exists()
     tool = next(item for item in warm.items() if item["kind"] == "tool")
-    assert (tool["data"]["status"], state(warm)) == ("failed", ("completed", ""))
+    assert tool["data"]["status"] in ("failed", "cancelled") and state(warm) == ("completed", "")
     warm.post("!standin tool shell touch made")
     until(lambda: warm.get("/status").get("phase") == "waiting", "somebody is asked again")
     warm.post("\x1b", "raw")

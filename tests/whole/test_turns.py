@@ -71,9 +71,7 @@ def test_a_prompt_of_five_megabytes_arrives_unchanged(kind: Bridge) -> None:
     assert reply.ok, reply.text
     kind.settled()
     digest = hashlib.sha256(prompt.encode()).hexdigest()
-    assert (
-        kind.answer() == f"bytes={len(prompt)} chars={len(prompt)} lines={prompt.count(chr(10)) + 1} sha256={digest}"
-    )
+    assert kind.answer() == f"bytes={len(prompt)} chars={len(prompt)} lines={prompt.count(chr(10)) + 1} sha256={digest}"
     assert all(prompt[:20] not in " ".join(run["argv"]) for run in kind.runs())
 
 
@@ -164,7 +162,7 @@ def test_what_was_detached_on_purpose_lives_on_until_a_stop(headless: Bridge) ->
         os.kill(run, signal.SIGKILL)
 
 
-def test_a_stop_over_acp_ends_what_the_turn_began_and_no_more(warm: Bridge) -> None:
+def test_a_stop_over_acp_ends_what_the_turn_left_running(warm: Bridge) -> None:
     warm.start()
     warm.ask("!standin fault leave-child-session 600")
     assert warm.at_work() == ["sleep 600 "]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.feed import MessageBreak, Notice, TextDelta, ToolSeen
+from bridge.core.feed import MessageBreak, MessageRecorded, Notice, TextDelta, ToolSeen
 from bridge.core.records import SessionOptions
 from bridge.kiro import acp_wire as wire
 from bridge.kiro.acp_idle import afterwards
@@ -203,6 +203,12 @@ def test_what_was_told_between_two_turns() -> None:
     told = afterwards([TextDelta("by "), TextDelta("itself"), MessageBreak(), TextDelta("more"), Notice("n", "x")])
     assert [getattr(event, "text", None) for event in told][1:] == ["by itself", "more", "x"]
     assert isinstance(told[0], Notice)
+
+
+def test_what_the_store_told_first_is_not_told_again() -> None:
+    told = afterwards([TextDelta("by "), TextDelta("itself\n"), MessageBreak(), TextDelta("more")], {"byitself"})
+    assert [event.text for event in told if isinstance(event, MessageRecorded)] == ["more"]
+    assert afterwards([TextDelta("by itself")], {"byitself"}) == []
 
 
 @pytest.mark.parametrize("talk", [V2Talk(), V3Talk()])
