@@ -71,6 +71,7 @@ def server(misbehaviour: str) -> Server[Any]:
     merging = Merging()
 
     async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
+        note("list")
         offered = os.environ.get("CODER_MCP_APP_STATUS_SLUG") and misbehaviour != "absent"
         return types.ListToolsResult(tools=[TOOL] if offered else [])
 

@@ -57,12 +57,13 @@ def test_the_life_of_a_task(
     assert task.would_send()
 
     pause(coderd, task, bridge)
-    seen = len(coderd.seen)
+    seen, children = len(coderd.seen), len(coder_command.log("list"))
     task.build()
     assert task.current_state() is None
     task.app_url = bridge.start().url
     coderd.until_told("idle", "Ready for a prompt")
     assert task.current_state() == "idle" and len(coderd.seen) == seen + 1
+    until(lambda: through == "http" or len(coder_command.log("list")) > children, "the child is there")
     assert task.send(prompt("Go on", SLOW)) == 204
     coderd.until_told("idle", "Done: Go on")
 

@@ -81,6 +81,7 @@ def test_stopping_while_it_asks(conversation: Making, engine: Engine) -> None:
     assert talk.outcome("!standin text again").outcome == "completed"
 
 
+@pytest.mark.timeout(1200)
 @engines
 def test_stopping_at_any_moment(
     conversation: Making, engine: Engine, often: Callable[[int, int], int], record_property: Callable[..., None]

@@ -243,6 +243,7 @@ def test_a_message_into_the_turn(conversation: Making, engine: Engine) -> None:
     assert not [event for event in of(Notice, events) if event.key.startswith("steer_refused")]
 
 
+@pytest.mark.timeout(1200)
 @engines
 def test_words_in_any_pieces_come_in_order(
     conversation: Making, engine: Engine, often: Callable[[int, int], int]
