@@ -37,6 +37,7 @@ def test_in_a_frame(bridge: Bridge, open_chat: OpenChat) -> None:
         )
         page = open_chat(800, 500, url=outside.url, path="/frame")
         frame = page.frame_locator("iframe")
+        frame.locator("#history-top:not(:has(.skeleton))").wait_for(state="attached")
         frame.locator("#prompt").fill("!standin text within the frame")
         frame.locator("#prompt").press("Enter")
         expect(frame.locator("#turns").get_by_text("within the frame", exact=True)).to_be_visible()

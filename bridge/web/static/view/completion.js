@@ -7,6 +7,8 @@ import { t } from "../strings.js";
 
 const MOST = 30;
 const PAUSE_MS = 120;
+const TRIES = 10;
+const RETRY_MS = 500;
 
 /** @typedef {{insert: string, name: string, description: string}} Offer */
 
@@ -48,7 +50,10 @@ export class Completion {
     const file = /(?:^|\s)@([^\s@]*)$/.exec(before);
     window.clearTimeout(this.timer);
     const asked = ++this.asked;
-    if (command) this.#offer(0, this.#commandOffers(before), t.commands);
+    if (command) {
+      this.#offer(0, this.#commandOffers(before), t.commands);
+      if (this.store.state.kiro?.transport !== "headless" && !this.commands.length) this.#askForCommands(asked, TRIES);
+    }
     else if (file && this.store.state.features.files) {
       const fragment = file[1] ?? "";
       this.timer = window.setTimeout(() => this.#askForFiles(fragment, asked, before.length - fragment.length - 1), PAUSE_MS);
@@ -64,6 +69,17 @@ export class Completion {
         name: `${slashed(command.name)} ${command.hint ?? ""}`.trim(),
         description: command.description,
       }));
+  }
+
+  /**
+   * Kiro tells its commands a moment after it has started.
+   * @param {number} asked @param {number} tries
+   */
+  async #askForCommands(asked, tries) {
+    await this.chat.readKiro();
+    if (asked !== this.asked) return;
+    if (this.commands.length) this.look();
+    else if (tries > 1) this.timer = window.setTimeout(() => this.#askForCommands(asked, tries - 1), RETRY_MS);
   }
 
   /** @param {string} fragment @param {number} asked @param {number} start */
