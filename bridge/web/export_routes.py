@@ -65,25 +65,13 @@ def _markdown(session: Session, history: History) -> Iterator[bytes]:
 
 def _json(session: Session, history: History) -> Iterator[bytes]:
     """Yield `{"session": …, "turns": [{…, "items": […]}, …]}`."""
-    yield b'{"session":' + wire.dumps(_session_fields(session)) + b',"turns":['
+    yield b'{"session":' + wire.dumps(wire.record_json(session)) + b',"turns":['
     separator = b""
     for turn, items in _turns(session, history):
         fields = {**wire.turn_json(turn), "items": [wire.item_json(stored) for stored in items]}
         yield separator + wire.dumps(fields)
         separator = b",\n"
     yield b"]}\n"
-
-
-def _session_fields(session: Session) -> wire.JsonObject:
-    return {
-        "id": session.id,
-        "title": session.title,
-        "cwd": session.cwd,
-        "engine": session.engine,
-        "kiro_id": session.kiro_id,
-        "created_at": utc_time(session.created_at),
-        "updated_at": utc_time(session.updated_at),
-    }
 
 
 def _turns(session: Session, history: History) -> Iterator[tuple[Turn, list[StoredItem]]]:

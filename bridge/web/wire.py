@@ -79,9 +79,8 @@ def plain_facts(session: Session) -> SessionFacts:
     return SessionFacts("ready", None, wishes if wishes.trust else replace(wishes, trust="ask"))
 
 
-def session_json(session: Session, facts: SessionFacts) -> JsonObject:
-    """Return a session as /api/v1 shows it."""
-    wishes = facts.wishes
+def record_json(session: Session) -> JsonObject:
+    """Return what the ledger holds of a session, for exports and as a part of what /api/v1 shows."""
     return {
         "id": session.id,
         "title": session.title,
@@ -90,6 +89,14 @@ def session_json(session: Session, facts: SessionFacts) -> JsonObject:
         "kiro_id": session.kiro_id,
         "created_at": utc_time(session.created_at),
         "updated_at": utc_time(session.updated_at),
+    }
+
+
+def session_json(session: Session, facts: SessionFacts) -> JsonObject:
+    """Return a session as /api/v1 shows it."""
+    wishes = facts.wishes
+    return {
+        **record_json(session),
         "pinned": session.pinned,
         "archived": session.archived,
         "origin": session.origin,
