@@ -23,6 +23,11 @@ hypothesis.settings.register_profile("busy-machine", deadline=None, print_blob=T
 hypothesis.settings.load_profile("busy-machine")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the processes of `-n auto`: two for each core, because most tests wait for other processes."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def scrub(home: Path) -> None:
     """Take out of the environment what the bridge or kiro-cli would listen to, and move the home to `home`.
 

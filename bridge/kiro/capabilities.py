@@ -23,6 +23,7 @@ from bridge.files import replace_file
 from bridge.kiro.environment import home_of
 from bridge.kiro.failures import quoted
 from bridge.kiro.process import BriefResult, run_briefly
+from bridge.kiro.single_flight import SingleFlight
 
 PROBE_TIMEOUT = 5.0
 _FORMAT = 2
@@ -142,6 +143,7 @@ class Prober:
     def __init__(self, cache_file: Path | None = None) -> None:
         self._file = cache_file
         self._lock = threading.Lock()
+        self._asking = SingleFlight()
         self._known: dict[str, Capabilities] = {}
         self._acp: dict[str, Flags | None] = {}
         if cache_file is not None:
@@ -156,8 +158,11 @@ class Prober:
         key = _identity(binary, env)
         with self._lock:
             known = self._known.get(key)
-        if known is not None:
-            return known
+        return known or self._asking.ask(f"chat\n{key}", lambda: self._probe(key, binary, env, control), control)
+
+    def _probe(
+        self, key: str, binary: Path, env: Mapping[str, str], control: Cancellation | None
+    ) -> Capabilities | Problem:
         found = _ask(binary, env, control)
         if isinstance(found, Capabilities):
             with self._lock:
@@ -174,6 +179,9 @@ class Prober:
         with self._lock:
             if key in self._acp:
                 return self._acp[key]
+        return self._asking.ask(f"acp\n{key}", lambda: self._probe_acp(key, binary, env, control), control)
+
+    def _probe_acp(self, key: str, binary: Path, env: Mapping[str, str], control: Cancellation | None) -> Flags | None:
         try:
             result = run_briefly(
                 [str(binary), "acp", "--help"], env=env, cwd=_cwd(env), timeout=PROBE_TIMEOUT, control=control

@@ -19,6 +19,7 @@ from bridge.errors import Problem
 from bridge.kiro.environment import API_KEY
 from bridge.kiro.failures import not_logged_in, quoted
 from bridge.kiro.process import run_briefly
+from bridge.kiro.single_flight import SingleFlight
 
 WHOAMI_TIMEOUT = 10.0
 REMEMBER_FOR = 30.0
@@ -55,6 +56,7 @@ class LoginCheck:
         self._clock = clock
         self._timeout = timeout
         self._lock = threading.Lock()
+        self._asking = SingleFlight()
         self._good: tuple[float, str, Login] | None = None
 
     def check(self, binary: Path, env: Mapping[str, str], cwd: str, control: Cancellation | None = None) -> Login:
@@ -64,6 +66,9 @@ class LoginCheck:
         with self._lock:
             if self._good is not None and self._good[1] == str(binary) and self._clock() < self._good[0]:
                 return self._good[2]
+        return self._asking.ask(str(binary), lambda: self._renew(binary, env, cwd, control), control)
+
+    def _renew(self, binary: Path, env: Mapping[str, str], cwd: str, control: Cancellation | None) -> Login:
         login = self._ask(binary, env, cwd, control)
         if login.logged_in and login.certain:
             with self._lock:

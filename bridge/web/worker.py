@@ -103,7 +103,14 @@ class BridgeWorker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def handle_usr1(self, sig: int, frame: object) -> None:
-        """Save the AgentAPI state file, off the main thread."""
+        """Have the AgentAPI state file saved. The main loop does it: what a handler locks may be locked already."""
+        self.method_queue.defer(self._save_state)
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """Stop as on SIGTERM: Ctrl-C in a terminal reaches this process as well as the master."""
+        self.handle_exit(sig, frame)
+
+    def _save_state(self) -> None:
         save = getattr(self.wsgi, "save_state", None)
         if save is not None:
             self.tpool.submit(save)
