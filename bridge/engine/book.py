@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.core.feed import Engine as KiroEngine
-from bridge.core.records import Found, KiroConversation, Session, SessionChange, SessionOptions
+from bridge.core.records import Event, Found, KiroConversation, Session, SessionChange, SessionOptions
 from bridge.core.text import TITLE_LENGTH, first_line
 from bridge.engine import forking
 from bridge.engine.adoption import Adoption
@@ -61,10 +61,12 @@ class SessionBook:
 
     def change(self, session_id: str, change: SessionChange, wishes: dict[str, Any]) -> Session:
         """Change what is given; `wishes` are fields of SessionOptions. Raises UnknownSession, LedgerError."""
-        session = self._engine.session(session_id)
-        if wishes:
-            change = replace(change, options=replace(session.options, **wishes))
-        self._engine.journal.tell(lambda: self._ledger.change_session(session_id, change)[1])
+
+        def apply() -> list[Event]:
+            options = replace(self._engine.session(session_id).options, **wishes) if wishes else None
+            return self._ledger.change_session(session_id, replace(change, options=options))[1]
+
+        self._engine.journal.tell(apply)
         if change.archived and self._engine.running(session_id) is None:
             self._engine.seats.close(session_id)
         return self._engine.session(session_id)

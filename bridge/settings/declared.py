@@ -40,6 +40,9 @@ AGENT_TYPES = (
     *("cursor", "cursor-agent", "q", "amazonq"),
 )
 
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+"""What `--effort` of kiro-cli takes (facts/kiro-cli.md 5.1)."""
+
 
 def is_agent(env: Mapping[str, str]) -> bool:
     """Return whether this environment is that of a Coder workspace's agent (facts/coder-platform.md 7)."""
@@ -67,7 +70,7 @@ class Settings:
         other_env=("KIRO_DEFAULT_MODEL",), shown_default="Kiro's own default",
     )
     effort: str | None = declare(
-        Choice(("low", "medium", "high", "xhigh", "max"), optional=True), KIRO,
+        Choice(EFFORTS, optional=True), KIRO,
         "How much the model thinks, where kiro-cli has the flag.", shown_default="Kiro's own default",
     )
     engine: Literal["auto", "v1", "v2", "v3"] = declare(

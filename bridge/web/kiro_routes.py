@@ -32,6 +32,7 @@ def get_kiro(session_id: str) -> Response:
             "engine": offered.session.engine,
             "agents": _choices(offered.agents),
             "models": _choices(offered.models),
+            "efforts": list(offered.efforts),
             "commands": commands,
             "features": sorted(offered.surface.features),
         },

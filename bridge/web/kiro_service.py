@@ -13,6 +13,7 @@ from flask import current_app
 from bridge.core.library import Library, McpScope, McpServer
 from bridge.core.ports import Choice, McpServerState, Surface, TransportKind
 from bridge.core.records import Session
+from bridge.settings.declared import EFFORTS
 from bridge.web.service import ChatService
 
 PATIENCE = 3.0
@@ -54,6 +55,7 @@ class Offered:
     surface: Surface
     agents: tuple[Choice, ...]
     models: tuple[Choice, ...]
+    efforts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ class KiroService:
         agents, models = surface.agents, surface.models
         if not (agents and models):
             listed_agents, listed_models = self._files.offers(session.cwd, PATIENCE)
-            agents, models = agents or listed_agents, models or listed_models
-        return Offered(kind, session, surface, agents, models)
+            kind, surface = self._surfaces.surface(session_id)  # it may have told them meanwhile
+            agents, models = surface.agents or listed_agents, surface.models or listed_models
+        efforts = () if kind == "acp" and session.engine == "v3" else EFFORTS
+        return Offered(kind, session, surface, agents, models, efforts)
 
     def command(self, session_id: str, name: str, argument: str) -> str:
         """Run a slash command and return what it says."""

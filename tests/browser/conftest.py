@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
 
 from tests.whole.conftest import WAIT, Bridge
 
@@ -20,6 +20,8 @@ PATIENCE_MS = 20_000.0
 INSTALL_SECONDS = 300
 
 OpenChat = Callable[..., Page]
+View = Page | Frame
+"""The chat page, in a window of its own or in a frame."""
 
 
 def find_chromium() -> str | None:
@@ -76,7 +78,7 @@ class Watch:
             self.errors.append(text)
 
     def _request(self, url: str, home: str) -> None:
-        if not url.startswith((home, "data:", "blob:", "about:")):
+        if not url.startswith((home, "data:", "blob:", "about:", "chrome:", "chrome-extension:")):
             self.strange.append(url)
 
 
@@ -116,7 +118,7 @@ def open_chat(browser: Browser, bridge: Bridge) -> Iterator[OpenChat]:
         assert not watch.strange
 
 
-def until(page: Page, holds: str) -> Any:
+def until(page: View, holds: str) -> Any:
     """Wait until an expression is true in the page, without the `eval` of Playwright's own way; return it."""
     limit = time.monotonic() + PATIENCE_MS / 1000
     while not (answer := page.evaluate(holds)):
@@ -125,36 +127,41 @@ def until(page: Page, holds: str) -> Any:
     return answer
 
 
-def ready(page: Page) -> None:
+def ready(page: View) -> None:
     """Wait until the conversation is there and nothing runs."""
     page.wait_for_selector("#history-top:not(:has(.skeleton))")
     page.wait_for_selector("#working", state="hidden")
 
 
-def send(page: Page, *lines: str) -> None:
+def send(page: View, *lines: str) -> None:
     """Write a prompt and send it with Enter."""
     page.fill("#prompt", "\n".join(lines))
     page.press("#prompt", "Enter")
     until(page, "document.getElementById('prompt').value === ''")
 
 
-def ask(page: Page, *lines: str) -> None:
+def ask(page: View, *lines: str) -> None:
     """Send a prompt and wait for the end of its turn."""
     count = page.locator(".turn-line:visible").count()
     send(page, *lines)
     until(page, f"document.querySelectorAll('.turn-line:not([hidden])').length > {count}")
 
 
-def overflow(page: Page) -> int:
+def overflow(page: View) -> int:
     """Return how many pixels the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-def from_bottom(page: Page) -> float:
+def at_bottom(page: View) -> None:
+    """Wait until the conversation rests at its end, within the rounding of a screen's pixels."""
+    until(page, "(s => s.scrollHeight - s.scrollTop - s.clientHeight < 3)(document.getElementById('scroller'))")
+
+
+def from_bottom(page: View) -> float:
     """Return how far the conversation is from its end, in pixels."""
     return float(
         page.evaluate("(s => s.scrollHeight - s.scrollTop - s.clientHeight)(document.getElementById('scroller'))")
     )
 
 
-__all__ = ["WAIT", "OpenChat", "ask", "from_bottom", "overflow", "ready", "send", "until"]
+__all__ = ["WAIT", "OpenChat", "View", "ask", "at_bottom", "from_bottom", "overflow", "ready", "send", "until"]

@@ -16,7 +16,11 @@ HOP = ("connection", "transfer-encoding", "keep-alive")
 
 
 class Proxy(ThreadingHTTPServer):
-    """Hands on what begins with `prefix`, without it. While `cut` it answers 502; `drop` cuts what is open."""
+    """Hands on what begins with `prefix`, without it.
+
+    While `cut` it answers 502, while `login` a page to log in on, as Coder does when its session is over; while
+    `mute` it keeps connections and hands on nothing; `drop` cuts what is open.
+    """
 
     daemon_threads = True
 
@@ -25,6 +29,8 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.prefix = prefix
         self.cut = False
+        self.login = False
+        self.mute = False
         self.links: set[socket.socket] = set()
         self.pages: dict[str, str] = {}
 
@@ -55,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(200, page)
         if self.server.cut:
             return self._answer(502, "cut")
+        if self.server.login:
+            return self._answer(200, "<h1>Sign in to Coder</h1>")
         if not self.path.startswith(self.server.prefix + "/"):
             return self._answer(404, "not here")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -78,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         while piece := reply.read1(65536):
+            if self.server.mute:
+                continue
             self.wfile.write(piece)
             self.wfile.flush()
 

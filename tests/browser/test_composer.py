@@ -65,6 +65,49 @@ def test_files_go_into_the_session(bridge: Bridge, open_chat: OpenChat, tmp_path
     expect(page.locator("#files").get_by_role("link", name="Download")).to_be_visible()
 
 
+def test_files_are_dropped(bridge: Bridge, open_chat: OpenChat) -> None:
+    """While something is dragged over the page it says where to; what is dropped arrives, one file by one."""
+    bridge.start()
+    page = open_chat()
+    ready(page)
+    expect(page.locator("#open-files")).to_be_visible()
+    drag = """name => { const data = new DataTransfer();
+        for (const file of ['one.txt', 'two.txt']) data.items.add(new File([file], file, {type: 'text/plain'}));
+        document.getElementById('turns').dispatchEvent(
+        new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true})); }"""
+    page.evaluate(drag, "dragenter")
+    expect(page.locator("#drop-shade")).to_be_visible()
+    page.evaluate(drag, "dragleave")
+    expect(page.locator("#drop-shade")).to_be_hidden()
+    page.evaluate(drag, "dragenter")
+    page.evaluate(drag, "drop")
+    expect(page.locator("#drop-shade")).to_be_hidden()
+    expect(page.locator(".upload .spinner")).to_have_count(0)
+    expect(page.locator(".upload")).to_have_count(2)
+    page.get_by_role("button", name="Remove two.txt").click()
+    ask(page, "!standin text got it")
+    prompt = bridge.turns()[0]["prompt"]
+    assert "one.txt" in prompt and "two.txt" not in prompt
+
+
+def test_a_message_goes_into_the_running_turn(bridge: Bridge, open_chat: OpenChat) -> None:
+    """`Send now` is there while a turn runs and Kiro can take it; nothing is queued then."""
+    bridge.start(KIRO_BRIDGE_TRUST_ALL_TOOLS="false")
+    page = open_chat()
+    ready(page)
+    ask(page, "!standin text hello")
+    expect(page.locator("#steer")).to_be_hidden()
+    send(page, "!standin ask shell echo one", "!standin text end")
+    page.locator("#turns .approval.pending").wait_for()
+    page.fill("#prompt", "left, please")
+    page.get_by_role("button", name="Send now").click()
+    until(page, "document.getElementById('prompt').value === ''")
+    expect(page.locator("#queue")).to_be_hidden()
+    page.keyboard.press("Alt+y")
+    expect(page.locator("#turns")).to_contain_text("left, please")
+    assert len(bridge.turns()) == 2
+
+
 def test_mentions_and_commands(bridge: Bridge, open_chat: OpenChat) -> None:
     """`@` finds files, `/` lists Kiro's commands with what they do, and one of them runs."""
     (bridge.work / "module_main.py").write_text("print(1)\n")

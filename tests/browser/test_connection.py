@@ -90,6 +90,46 @@ def test_a_longer_cut_is_told_and_nothing_typed_is_lost(bridge: Bridge, open_cha
         page.context.close()
 
 
+def test_coder_wants_a_new_login(bridge: Bridge, open_chat: OpenChat) -> None:
+    """A login page instead of the bridge is told as that; after the login one load goes on where it was."""
+    bridge.start()
+    with proxy(bridge.url) as outside:
+        page = open_chat(url=outside.url)
+        ready(page)
+        page.fill("#prompt", "!standin text was typed before")
+        outside.login = True
+        outside.drop()
+        expect(page.locator("#banner")).to_contain_text("Coder asks you to log in again.")
+        page.press("#prompt", "Enter")
+        expect(page.locator("#send-problem")).to_contain_text("Something else than the bridge answered")
+        outside.login = False
+        page.locator("#banner").get_by_role("button", name="Load again").click()
+        ready(page)
+        assert page.input_value("#prompt") == "!standin text was typed before"
+        page.press("#prompt", "Enter")
+        expect(page.locator("#turns").get_by_text("was typed before", exact=True)).to_be_visible()
+        page.context.close()
+
+
+def test_a_connection_that_is_dead_in_silence(bridge: Bridge, open_chat: OpenChat) -> None:
+    """Without heartbeats for too long the page connects anew, and shows what it has missed."""
+    bridge.start()
+    with proxy(bridge.url) as outside:
+        page = open_chat(url=outside.url)
+        ready(page)
+        page.clock.install()
+        page.reload()
+        ready(page)
+        outside.mute = True
+        bridge.ask("!standin text said in the silence")
+        page.clock.run_for(20_000)
+        expect(page.locator("#turns").get_by_text("said in the silence", exact=True)).to_have_count(0)
+        outside.mute = False
+        page.clock.run_for(25_000)
+        expect(page.locator("#turns").get_by_text("said in the silence", exact=True)).to_be_visible()
+        page.context.close()
+
+
 def test_the_bridge_is_killed_and_started_again(bridge: Bridge, open_chat: OpenChat) -> None:
     """The page says so, comes back by itself, and tells how the turn ended."""
     bridge.start()

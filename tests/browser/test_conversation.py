@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenChat, ask, from_bottom, overflow, ready, send, until
+from tests.browser.conftest import OpenChat, ask, at_bottom, from_bottom, overflow, ready, send, until
 from tests.whole.conftest import Bridge
 
 SIZES = [(360, 740), (800, 900), (1440, 900)]
@@ -44,7 +44,7 @@ def test_a_whole_turn_at_every_size_light_and_dark(bridge: Bridge, open_chat: Op
             expect(turns.locator(".turn-line")).to_contain_text(re.compile(r"credits.*context"))
             expect(turns.locator("a", has_text="there")).to_have_attribute("rel", "noopener noreferrer")
             assert overflow(page) <= 0, (width, height)
-            assert from_bottom(page) < 2
+            at_bottom(page)
             page.close()
 
 
@@ -87,7 +87,7 @@ def test_text_streams_without_moving_what_is_read(bridge: Bridge, open_chat: Ope
     page.wait_for_selector("#working", state="hidden")
     assert abs(page.evaluate("window.anchor.getBoundingClientRect().top") - anchor) < 2
     page.click("#to-bottom")
-    assert from_bottom(page) < 2
+    at_bottom(page)
     expect(page.locator("#to-bottom")).to_be_hidden()
     expect(page.get_by_text("later line 60")).to_be_visible()
 

@@ -246,6 +246,24 @@ def test_options_reach_the_turn_that_runs(bench: Bench, book: SessionBook) -> No
     assert (facts.wishes.trust, facts.wishes.model, facts.transport, facts.phase) == ("all", "m", "acp", "ready")
 
 
+def test_wishes_at_the_same_time_are_all_kept(bench: Bench, book: SessionBook) -> None:
+    session = bench.engine.primary
+    together = threading.Barrier(3)
+
+    def wish(name: str) -> None:
+        for number in range(50):
+            together.wait(30)
+            book.change(session, SessionChange(), {name: f"{number}"})
+            together.wait(30)
+            found = bench.engine.session(session).options
+            assert (found.model, found.agent, found.effort) == (f"{number}",) * 3
+            together.wait(30)
+
+    with ThreadPoolExecutor(3) as clients:
+        for done in [clients.submit(wish, name) for name in ("model", "agent", "effort")]:
+            done.result(60)
+
+
 def test_no_more_turns_than_allowed_run_and_one_that_waits_can_be_stopped(tmp_path: Path) -> None:
     begun: list[int] = []
     slots = Slots(2)

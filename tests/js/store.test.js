@@ -108,3 +108,14 @@ test("a list that comes late does not take away the session that is open", () =>
   reduce(state, { type: "sessions", sessions: [{ id: "o", title: "other" }], primary: "o" });
   assert.equal(state.sessions.get("s").title, "one");
 });
+
+test("a change of a session whose prompts wait has the queue read again, also when their number stays", () => {
+  const state = opened();
+  const change = (id, queued) => reduce(state, event("session", { session: { id, title: "one", queued } })).slices.has("queued");
+  assert.equal(change("s", 0), false);
+  assert.equal(change("s", 1), true);
+  assert.equal(change("s", 1), true);
+  assert.equal(change("s", 0), true);
+  assert.equal(change("s", 0), false);
+  assert.equal(change("o", 1), false);
+});

@@ -103,6 +103,7 @@ interface Kiro {
   engine: string | null;
   agents: Choice[];
   models: Choice[];
+  efforts: string[];
   commands: Command[];
   features: string[];
 }

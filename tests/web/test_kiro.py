@@ -77,6 +77,7 @@ def test_what_kiro_offers(client: FlaskClient, app: Flask) -> None:
         "engine": "v2",
         "agents": [{"id": "dev", "name": "dev", "description": "Develops", "current": True}],
         "models": [{"id": "auto", "name": "Auto", "description": "", "current": True}],
+        "efforts": ["low", "medium", "high", "xhigh", "max"],
         "commands": [{"name": "/context", "description": "Show the context", "hint": "[show]", "choices": True}],
         "features": ["approvals", "commands"],
     }
@@ -88,6 +89,22 @@ def test_lists_fill_what_kiro_has_not_told(client: FlaskClient, app: Flask, monk
     monkeypatch.setattr("tests.web.memory_things._NoOffers.of", lambda *_: ((Choice("a", "A"),), (Choice("b", "B"),)))
     offered = got(client, "kiro")
     assert [one["id"] for one in offered["agents"] + offered["models"]] == ["a", "m"]
+
+
+def test_what_kiro_tells_while_lists_are_waited_for(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things: MemoryThings = app.extensions["things"]
+    told, things.surfaces.surface_now = things.surfaces.surface_now, Surface()
+
+    def list_slowly(*_: object) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
+        things.surfaces.surface_now = told
+        return (Choice("a", "A"),), (Choice("b", "B"),)
+
+    monkeypatch.setattr("tests.web.memory_things._NoOffers.of", list_slowly)
+    offered = got(client, "kiro")
+    assert [one["id"] for one in offered["agents"] + offered["models"]] == ["dev", "auto"]
+    assert offered["commands"]
 
 
 def test_commands(client: FlaskClient) -> None:

@@ -80,16 +80,20 @@ class Bridge:
                 [sys.executable, "-m", "bridge", "serve", "--port", "0", *flags],
                 cwd=self.work, env={**self.env, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        mark = "listening on "
-        line = until(
-            lambda: next((x for x in self.log.read_bytes()[began:].decode().split("\n") if mark in x), ""), "port"
-        )
-        self.url = line.split(mark)[1].strip('"')
+        self.url = until(lambda: self._announced(began), "port")
         until(lambda: self._answers(), "the bridge answers")
         return self
 
-    def _answers(self) -> bool:
+    def _lives(self) -> None:
         assert self._process is not None and self._process.poll() is None, self.log.read_text()
+
+    def _announced(self, began: int) -> str:
+        self._lives()
+        lines = self.log.read_bytes()[began:].decode().split("\n")
+        return next((line.split("listening on ")[1].strip('"') for line in lines if "listening on " in line), "")
+
+    def _answers(self) -> bool:
+        self._lives()
         try:
             return requests.get(self.url + "/status", timeout=WAIT).status_code == 200
         except requests.ConnectionError:

@@ -68,6 +68,9 @@ SCHEMAS: dict[str, JsonObject] = {
             "engine": text("The engine that holds the conversation.", enum=["v1", "v2", "v3", None], nullable=True),
             "agents": listing(ref("KiroChoice"), "Agents."),
             "models": listing(ref("KiroChoice"), "Models."),
+            "efforts": listing(
+                text("A value of `effort`."), "How much a model may be asked to think; nothing where Kiro takes none."
+            ),
             "commands": listing(ref("KiroCommand"), "Slash commands."),
             "features": listing(
                 {"type": "string", "enum": ["agent", "approvals", "commands", "model", "steer"]},

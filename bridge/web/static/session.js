@@ -25,6 +25,8 @@ export class Chat {
     this.listing = 0;
     /** @type {Promise<void> | null} */
     this.older = null;
+    /** How often each thing was asked for. @type {Record<string, number>} */
+    this.asked = {};
     window.setInterval(() => document.hidden || this.readStatus(), STATUS_MS);
   }
 
@@ -189,40 +191,47 @@ export class Chat {
     }
   }
 
-  async readStatus() {
-    if (!this.state.sessionId) return;
+  /**
+   * Asks for something and takes the answer, unless another session is open by then or it was asked for again: a slow
+   * answer must not replace a newer one.
+   * @param {string} name
+   * @param {() => Promise<any>} ask
+   * @param {(answer: any) => void} take
+   */
+  async #newest(name, ask, take) {
     const id = this.state.sessionId;
+    if (!id) return;
+    const asked = (this.asked[name] = (this.asked[name] ?? 0) + 1);
     try {
-      const status = (await getIfThere(this.path("status"))) ?? (await get("status"));
-      if (id === this.state.sessionId) this.store.dispatch({ type: "set", values: { status } });
+      const answer = await ask();
+      if (id === this.state.sessionId && asked === this.asked[name]) take(answer);
     } catch {
-      // The stream notices a lost connection itself.
+      // Asked again with the next change; the stream notices a lost connection itself, a panel says what is wrong.
     }
   }
 
-  async readQueue() {
-    if (!this.state.sessionId) return;
-    const id = this.state.sessionId;
-    try {
-      const queue = await getIfThere(this.path("queue"));
-      if (id !== this.state.sessionId) return;
-      this.store.dispatch({ type: "feature", name: "queue", there: queue !== null });
-      this.store.dispatch({ type: "set", values: { queue } });
-    } catch {
-      // Read again with the next change.
-    }
+  readStatus() {
+    return this.#newest(
+      "status",
+      async () => (await getIfThere(this.path("status"))) ?? (await get("status")),
+      (status) => this.store.dispatch({ type: "set", values: { status } }),
+    );
   }
 
-  async readKiro() {
-    const id = this.state.sessionId;
-    try {
-      const kiro = await getIfThere(this.path("kiro"));
-      if (id !== this.state.sessionId) return;
-      this.store.dispatch({ type: "feature", name: "kiro", there: kiro !== null });
-      this.store.dispatch({ type: "set", values: { kiro } });
-    } catch {
-      // The settings panel reads it again and says what is wrong.
-    }
+  readQueue() {
+    return this.#newest(
+      "queue",
+      () => getIfThere(this.path("queue")),
+      (queue) => this.store.dispatch({ type: "feature", name: "queue", there: queue !== null }, { type: "set", values: { queue } }),
+    );
+  }
+
+  readKiro() {
+    return this.#newest(
+      "kiro",
+      () => getIfThere(this.path("kiro")),
+      (kiro) => this.store.dispatch({ type: "feature", name: "kiro", there: kiro !== null }, { type: "set", values: { kiro } }),
+    );
   }
 
   async #lookForFiles() {

@@ -166,7 +166,7 @@ function putSession(state, session, touched) {
   if (session.deleted) state.sessions.delete(session.id);
   else state.sessions.set(session.id, { ...known, ...session });
   touched.slices.add("sessions");
-  if (session.id === state.sessionId && known?.queued !== session.queued) touched.slices.add("queued");
+  if (session.id === state.sessionId && (session.queued || known?.queued)) touched.slices.add("queued");
 }
 
 /**

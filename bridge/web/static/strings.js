@@ -142,7 +142,7 @@ export const t = {
   send: "Send",
   sendQueue: "Add to the queue",
   steer: "Send now",
-  steerHint: "Send it into the running turn",
+  steerHint: "Send now, into the running turn",
   stop: "Stop",
   attach: "Attach files",
   dropHere: "Drop files here",
@@ -201,6 +201,8 @@ export const t = {
   settings: "Settings",
   model: "Model",
   agent: "Agent",
+  effort: "Effort",
+  efforts: { low: "Low", medium: "Medium", high: "High", xhigh: "Extra high", max: "Highest" },
   byDefault: "As configured",
   trust: "Tools",
   trustChoices: {

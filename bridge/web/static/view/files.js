@@ -90,6 +90,7 @@ export class FilesPanel {
 /** @param {any} preview @param {string} address @returns {Node[]} */
 function previewParts(preview, address) {
   if (preview.kind === "image") return [h("img", { class: "preview-image", src: address, alt: visible(preview.path) })];
+  if (preview.kind === "pdf") return [h("iframe", { class: "preview-page", src: address, title: visible(preview.path) })];
   if (preview.sheets) return preview.sheets.map((/** @type {any} */ sheet) => h("section", { class: "pad" }, preview.sheets.length > 1 ? h("h3", { class: "label" }, visible(sheet.name)) : null, table(sheet.rows), sheet.truncated ? h("p", { class: "small quiet" }, t.previewCut) : null));
   if (preview.slides) return preview.slides.map((/** @type {any} */ slide) => h("section", { class: "pad slide" }, h("h3", { class: "label" }, t.slide(slide.number)), h("p", null, visible(slide.text))));
   if (typeof preview.text === "string") return [h("pre", { class: "preview-text", tabindex: "0" }, visible(preview.text))];

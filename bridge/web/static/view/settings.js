@@ -60,11 +60,12 @@ export class SettingsPanel {
     const { kiro, features } = this.store.state;
     if (!kiro || !features.manage) return null;
     const session = currentSession(this.store.state);
-    const parts = [this.#choice("model", t.model, kiro.models, session?.model ?? ""), this.#choice("agent", t.agent, kiro.agents, session?.agent ?? "")].filter(Boolean);
+    const efforts = (kiro.efforts ?? []).map((id) => ({ id, name: pick(t.efforts, id) ?? id, description: "", current: false }));
+    const parts = [this.#choice("model", t.model, kiro.models, session?.model ?? ""), this.#choice("agent", t.agent, kiro.agents, session?.agent ?? ""), this.#choice("effort", t.effort, efforts, session?.effort ?? "")].filter(Boolean);
     return parts.length ? parts : null;
   }
 
-  /** @param {"model" | "agent"} name @param {string} label @param {Choice[]} choices @param {string} now */
+  /** @param {"model" | "agent" | "effort"} name @param {string} label @param {Choice[]} choices @param {string} now */
   #choice(name, label, choices, now) {
     if (!choices?.length) return null;
     const problem = h("p", { class: "problem-line", role: "alert", hidden: true });
