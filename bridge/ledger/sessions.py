@@ -54,6 +54,7 @@ def hide(connection: sqlite3.Connection, session_id: str) -> tuple[str, int]:
     )
     connection.execute("DELETE FROM queue WHERE session_num = ?", (number,))
     connection.execute("DELETE FROM contexts WHERE session_num = ?", (number,))
+    connection.execute("DELETE FROM meta WHERE substr(name, instr(name, ':') + 1) = ?", (rows.clean(session_id),))
     return rows.clean(session_id), number
 
 

@@ -210,12 +210,15 @@ def test_a_deleted_session_is_gone_at_once_and_then_altogether(ledger: Ledger, p
     fill(ledger, kept.id, 3, "heron")
     fill(ledger, gone.id, 150, "pelican")
     ledger.enqueue(gone.id, "pelican waits")
+    for session in (kept, gone):
+        ledger.set_meta(f"uploads:{session.id}", "pelican.txt")
     assert len(told(ledger, "pelican")) == 20
     highest = ledger.turns(gone.id)[-1]
     [event] = ledger.delete_session(gone.id)
     assert isinstance(event, SessionEvent) and event.session.deleted and event.session.title == ""
     assert ledger.session(gone.id) is None and ledger.items(gone.id) == [] and ledger.turns(gone.id) == []
     assert told(ledger, "pelican") == []
+    assert (ledger.meta("uploads:kept"), ledger.meta("uploads:gone")) == ("pelican.txt", None)
     assert ledger.events_after(event.seq - 1, session_id=gone.id) == [event]
     with pytest.raises(UnknownSession):
         ledger.accept(gone.id, "more")
