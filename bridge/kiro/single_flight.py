@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bridge.core.ports import Cancellation
 
@@ -41,9 +41,8 @@ class SingleFlight:
             while not flight.over.wait(_LOOK):
                 if _cancelled(control):
                     return question()
-            for answer in flight.answers:
-                shared: T = answer
-                return shared
+            if flight.answers:
+                return cast(T, flight.answers[0])
         try:
             own = question()
             if not _cancelled(control):

@@ -16,17 +16,16 @@ ICON = "decodeURIComponent(document.getElementById('icon').href)"
 WAITS, DONE = "#d9480f", "#2b8a3e"
 
 
-def watched(open_chat: OpenChat, *, wanted: bool = True) -> Page:
-    """Open the page; note what it tells from now on, and wish for it in the settings if `wanted`."""
+def watched(open_chat: OpenChat) -> Page:
+    """Open the page, note what it tells from now on, and wish for it in the settings."""
     page = open_chat(permissions=["notifications"])
     page.add_init_script(NOTED)
     page.reload()
     ready(page)
-    if wanted:
-        page.click("#open-settings")
-        page.get_by_label("Notify me when Kiro is done or waits, while I look elsewhere").check()
-        page.get_by_label("And play a sound").check()
-        page.keyboard.press("Escape")
+    page.click("#open-settings")
+    page.get_by_label("Notify me when Kiro is done or waits, while I look elsewhere").check()
+    page.get_by_label("And play a sound").check()
+    page.keyboard.press("Escape")
     return page
 
 
