@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenChat, ask, ready, send, until
 from tests.whole.conftest import Bridge
@@ -126,6 +126,21 @@ def test_mentions_and_commands(bridge: Bridge, open_chat: OpenChat) -> None:
     page.press("#prompt", "Enter")
     expect(page.locator(".result")).to_contain_text("/context")
     assert page.input_value("#prompt") == ""
+
+
+def test_commands_are_asked_for_while_they_are_typed(bridge: Bridge, open_chat: OpenChat) -> None:
+    """Kiro may tell its commands late: what the page asked for when it was opened is not all that it asks."""
+    bridge.start()
+    page = open_chat()
+    ready(page)
+    ask(page, "!standin text hello")
+    unanswered: list[Route] = []
+    page.route("**/kiro", lambda route: route.continue_() if unanswered else unanswered.append(route))
+    page.reload()
+    ready(page)
+    page.locator("#prompt").press_sequentially("/con")
+    expect(page.get_by_role("option", name="/context")).to_be_visible()
+    unanswered[0].abort()
 
 
 def test_the_queue_and_a_stop_that_says_when(bridge: Bridge, open_chat: OpenChat) -> None:

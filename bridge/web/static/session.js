@@ -25,8 +25,9 @@ export class Chat {
     this.listing = 0;
     /** @type {Promise<void> | null} */
     this.older = null;
-    /** How often each thing was asked for. @type {Record<string, number>} */
-    this.asked = {};
+    this.questions = 0;
+    /** The question, by its number, whose answer is shown, for each thing. @type {Record<string, number>} */
+    this.answered = {};
     window.setInterval(() => document.hidden || this.readStatus(), STATUS_MS);
   }
 
@@ -192,26 +193,28 @@ export class Chat {
   }
 
   /**
-   * Asks for something and takes the answer, unless another session is open by then or it was asked for again: a slow
-   * answer must not replace a newer one.
+   * Asks for something and takes the answer, unless another session is open by then or a later question was answered
+   * before: a slow answer must not replace a newer one.
    * @param {string} name
    * @param {() => Promise<any>} ask
    * @param {(answer: any) => void} take
    */
-  async #newest(name, ask, take) {
+  async #ask(name, ask, take) {
     const id = this.state.sessionId;
     if (!id) return;
-    const asked = (this.asked[name] = (this.asked[name] ?? 0) + 1);
+    const question = ++this.questions;
     try {
       const answer = await ask();
-      if (id === this.state.sessionId && asked === this.asked[name]) take(answer);
+      if (id !== this.state.sessionId || question < (this.answered[name] ?? 0)) return;
+      this.answered[name] = question;
+      take(answer);
     } catch {
       // Asked again with the next change; the stream notices a lost connection itself, a panel says what is wrong.
     }
   }
 
   readStatus() {
-    return this.#newest(
+    return this.#ask(
       "status",
       async () => (await getIfThere(this.path("status"))) ?? (await get("status")),
       (status) => this.store.dispatch({ type: "set", values: { status } }),
@@ -219,7 +222,7 @@ export class Chat {
   }
 
   readQueue() {
-    return this.#newest(
+    return this.#ask(
       "queue",
       () => getIfThere(this.path("queue")),
       (queue) => this.store.dispatch({ type: "feature", name: "queue", there: queue !== null }, { type: "set", values: { queue } }),
@@ -227,7 +230,7 @@ export class Chat {
   }
 
   readKiro() {
-    return this.#newest(
+    return this.#ask(
       "kiro",
       () => getIfThere(this.path("kiro")),
       (kiro) => this.store.dispatch({ type: "feature", name: "kiro", there: kiro !== null }, { type: "set", values: { kiro } }),

@@ -49,14 +49,14 @@ export class Completion {
     const command = /^\/[^\s]*$/.exec(before);
     const file = /(?:^|\s)@([^\s@]*)$/.exec(before);
     window.clearTimeout(this.timer);
-    const asked = ++this.asked;
+    this.asked += 1;
     if (command) {
       this.#offer(0, this.#commandOffers(before), t.commands);
-      if (this.store.state.kiro?.transport !== "headless" && !this.commands.length) this.#askForCommands(asked, TRIES);
+      if (this.store.state.kiro?.transport !== "headless" && !this.commands.length) this.#askForCommands(this.asked, TRIES);
     }
     else if (file && this.store.state.features.files) {
       const fragment = file[1] ?? "";
-      this.timer = window.setTimeout(() => this.#askForFiles(fragment, asked, before.length - fragment.length - 1), PAUSE_MS);
+      this.timer = window.setTimeout(() => this.#askForFiles(fragment, this.asked, before.length - fragment.length - 1), PAUSE_MS);
     } else this.close();
   }
 
