@@ -2,7 +2,7 @@
 #   make run     start the bridge, with the stand-in when there is no kiro-cli; ARGS="--port 4000" adds flags
 #   make test    all checks and all tests; TESTS="tests/test_cli.py -k version" chooses some
 #   make check   ruff and mypy
-#   make faults  the fault tests in full numbers; about half an hour
+#   make faults  the fault tests in full numbers; about ten minutes on two cores
 #   make bench   the benchmarks; AGENTAPI_BIN=/path/to/agentapi measures it beside us; ARGS="--quick" is short
 #   make screenshots  make the pictures of docs/images anew, in Chromium
 #   make docs    write the generated parts of docs/ anew

@@ -118,6 +118,10 @@ class TurnRun:
                 self._journal_start()
                 self._take_and_write(preface)
                 self._drive(transport, request)
+        except LedgerError as error:  # what the transport had to keep could not be written
+            with self._lock:
+                self._stumble(error)
+                self._take([Ended("failed", error.problem)])
         except Exception:
             log.exception("turn %d: the transport failed", self.turn_id)
             with self._lock:

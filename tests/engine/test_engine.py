@@ -184,3 +184,22 @@ def test_a_full_disk_fails_the_turn_and_is_survived(bench: Bench, monkeypatch: p
     assert ended is not None and ended.problem == full.problem
     assert (ended.state, texts(bench, turn.id)) == ("failed", ["lost?"])
     bench.until(lambda: engine.status().phase == "ready")
+
+
+def test_a_disk_that_is_full_while_a_mark_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = bench.start()
+    full = LedgerFull("The disk is full.", "Make room.")
+
+    def refuse(*_: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.ledger, "remember", refuse)
+        turn = engine.submit("x")
+        bench.settled()
+    ended = bench.ledger.turn(turn.id)
+    assert ended is not None and (ended.state, ended.problem) == ("failed", full.problem)
+    assert engine.status().phase == "ready"
+    engine.submit("y")
+    bench.puppet.say(DONE)
+    bench.settled()
