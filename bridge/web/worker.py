@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import logging
+import os
 import signal
 import sys
 import time
@@ -98,6 +99,8 @@ class BridgeWorker(ThreadWorker):  # type: ignore[misc]
         if sys.platform == "linux":
             libc = ctypes.CDLL(None, use_errno=True)
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != self.ppid:  # killed before it was asked for: no signal will come (prctl(2))
+                os._exit(1)
             if hasattr(libc, "mallopt"):
                 libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
         super().init_process()
