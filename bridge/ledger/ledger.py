@@ -369,7 +369,7 @@ class Ledger:
             return None if row is None else str(row[0])
 
     def set_meta(self, name: str, value: str) -> None:
-        """Keep `value` under `name`, durably. `<what>:<session id>` goes with that session."""
+        """Keep `value` under `name`, durably; see `sessions` for what goes with a session."""
         with self._writer.transaction(durable=True) as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (rows.clean(name), rows.clean(value)))
 

@@ -15,6 +15,9 @@ from bridge.ledger import reading, rows, search
 
 _PIECE = 200
 _HIDDEN, _PURGED = 1, 2
+_NOTES = ("uploads",)
+"""What is noted of a session in `meta` under `<note>:<session id>`."""
+
 _ITEMS_OF = "SELECT item_id FROM events WHERE session_num = ? AND item_id IS NOT NULL LIMIT ?"
 
 
@@ -54,7 +57,8 @@ def hide(connection: sqlite3.Connection, session_id: str) -> tuple[str, int]:
     )
     connection.execute("DELETE FROM queue WHERE session_num = ?", (number,))
     connection.execute("DELETE FROM contexts WHERE session_num = ?", (number,))
-    connection.execute("DELETE FROM meta WHERE substr(name, instr(name, ':') + 1) = ?", (rows.clean(session_id),))
+    for note in _NOTES:
+        connection.execute("DELETE FROM meta WHERE name = ?", (rows.clean(f"{note}:{session_id}"),))
     return rows.clean(session_id), number
 
 

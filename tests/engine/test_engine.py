@@ -199,7 +199,7 @@ def test_a_disk_that_is_full_while_a_mark_is_kept(bench: Bench, monkeypatch: pyt
         bench.settled()
     ended = bench.ledger.turn(turn.id)
     assert ended is not None and (ended.state, ended.problem) == ("failed", full.problem)
-    assert engine.status().phase == "ready"
+    bench.until(lambda: engine.status().phase == "ready")
     engine.submit("y")
     bench.puppet.say(DONE)
     bench.settled()
